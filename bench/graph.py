@@ -1,0 +1,219 @@
+"""Recipes × seeds → runs with keys and ids. Planning needs no data on disk and imports no torch.
+
+A run's **key** is a hash of what the recipe says of it, its seed, its profile, the keys of what it takes from and the
+fingerprint of its data. Its **id** adds the versions of the components that it uses. Neither contains a path, a label,
+a table's name, what is published or assumed, nor anything that should not move the result beyond noise.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from bench import registry
+from bench.recipe import Library, Ref, Row, Schedule, Spec, Stage, Subset
+from bench.schema import Distances
+
+Profile = Literal["paper", "short", "smoke"]
+PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke")
+SMOKE_IMAGES, SMOKE_TEST_IMAGES, SMOKE_BATCH, SMOKE_EPOCHS, SMOKE_SEEDS = 256, 200, 32, 2, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One node, for one seed; ``name`` is for people and no part of its identity."""
+
+    name: str
+    profile: Profile
+    seed: int
+    stage: Stage
+    teacher: "Run | None" = None
+    init: "Run | None" = None
+
+    @property
+    def sources(self) -> dict[str, "Run"]:
+        """The runs that it takes artifacts from, by the name of the edge."""
+        return {edge: run for edge, run in (("teacher", self.teacher), ("init", self.init)) if run is not None}
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What the recipe says of this run, resolved: plain values, ready for JSON."""
+        said = asdict(replace(self.stage, teacher=None, init=None))
+        for name in ("name", "teacher", "init", "seed", "where"):
+            del said[name]
+        return {"kind": "train", **{key: _plain(value) for key, value in said.items()}}
+
+    @cached_property
+    def key(self) -> str:
+        """Stands for what was asked for."""
+        return _hash(
+            {
+                "recipe": self.recipe,
+                "profile": self.profile,
+                "seed": self.seed,
+                "fingerprint": registry.SETS[self.stage.data.set].fingerprint,
+                "sources": {edge: run.key for edge, run in self.sources.items()},
+            }
+        )
+
+    @cached_property
+    def versions(self) -> dict[str, int]:
+        """The version of every component that this run uses."""
+        stage = self.stage
+        return {
+            "engine": registry.ENGINE_VERSION,
+            "data": registry.DATA_VERSION,
+            f"set {stage.data.set}": registry.SETS[stage.data.set].version,
+            f"method {stage.method.name}": registry.METHODS[stage.method.name].version,
+            f"optimizer {stage.optimizer.name}": registry.OPTIMIZERS[stage.optimizer.name].version,
+            **{f"network {n.name}": registry.NETWORKS[n.name].version for n in stage.networks},
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """Stands for what the code of today makes of it; begins with the profile."""
+        sources = {edge: run.id for edge, run in self.sources.items()}
+        return f"{self.profile}-{_hash({'key': self.key, 'versions': self.versions, 'sources': sources})}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All runs of a plan by key, sources before what takes from them; and the runs behind each row."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    rows: dict[tuple[str, str], dict[int, Run]] = field(default_factory=dict)
+    value: dict[str, float] = field(default_factory=dict)
+
+    def by_value(self) -> list[Run]:
+        """The runs in the order that the recipes' ``value`` gives, each source just before the first that needs it."""
+        ordered: dict[str, Run] = {}
+
+        def add(run: Run) -> None:
+            for source in run.sources.values():
+                add(source)
+            ordered.setdefault(run.key, run)
+
+        for run in sorted(self.runs.values(), key=lambda r: (-self.value[r.key], r.seed)):
+            add(run)
+        return list(ordered.values())
+
+
+def plan(
+    library: Library,
+    tables: Iterable[str],
+    profile: Profile,
+    *,
+    rows: Iterable[str] = (),
+    seeds: Iterable[int] = (),
+    absent: Callable[[str], bool] = lambda name: False,
+) -> Graph:
+    """The graph of some tables, or of just some of their rows and seeds.
+
+    Args:
+        library: all recipes, since a row may take from another table's.
+        tables: names of tables.
+        profile: ``paper`` as published, ``short`` a tenth of the schedule, ``smoke`` a few steps on a tiny subset.
+        rows: names of rows; none means all.
+        seeds: seeds to keep; none means all that the row names (the first two in the smoke profile).
+        absent: whether a data set is not at hand; the smoke profile then takes its procedurally made stand-in.
+    """
+    planner = _Planner(library, profile, absent)
+    wanted, kept = set(rows), set(seeds)
+    for name in tables:
+        table = library.table(name)
+        for row in table.rows.values():
+            if row.stages and (not wanted or row.name in wanted):
+                planner.add_row(name, row, kept)
+    return planner.graph
+
+
+def under(stage: Stage, profile: Profile, absent: Callable[[str], bool]) -> Stage:
+    """A stage as a profile trains it."""
+    if profile == "paper":
+        return stage
+    if profile == "short":
+        return replace(stage, schedule=_scaled(stage.schedule, max(1, (stage.schedule.epochs or 0) // 10)))
+    data = stage.data
+    stand_in = registry.SETS[data.set].stand_in
+    name = stand_in if stand_in is not None and absent(data.set) else data.set
+    entry = registry.SETS[name]
+    data = replace(
+        data,
+        set=name,
+        train=Subset(seed=0, fraction=SMOKE_IMAGES / entry.train),
+        test=Subset(seed=0, fraction=SMOKE_TEST_IMAGES / entry.test),
+    )
+    schedule = _scaled(replace(stage.schedule, batch=min(stage.schedule.batch, SMOKE_BATCH)), SMOKE_EPOCHS)
+    return replace(stage, data=data, schedule=schedule)
+
+
+def _scaled(schedule: Schedule, epochs: int) -> Schedule:
+    """The schedule shortened to so many epochs (a schedule in iterations: by the same tenth), drops in proportion."""
+    if schedule.epochs is None:
+        length = max(2, (schedule.iterations or 0) // 10) if epochs != SMOKE_EPOCHS else 16
+        return replace(schedule, iterations=length, drops=_drops(schedule.drops, schedule.iterations or 1, length))
+    return replace(schedule, epochs=epochs, drops=_drops(schedule.drops, schedule.epochs, epochs))
+
+
+def _drops(drops: tuple[int, ...], length: int, new: int) -> tuple[int, ...]:
+    moved = (drop * new // length for drop in drops)
+    return tuple(sorted({drop for drop in moved if 0 < drop < new}))
+
+
+class _Planner:
+    def __init__(self, library: Library, profile: Profile, absent: Callable[[str], bool]) -> None:
+        self.library, self.profile, self.absent = library, profile, absent
+        self.graph = Graph()
+        self.made: dict[tuple[str, int], Run] = {}
+
+    def add_row(self, table: str, row: Row, kept: set[int]) -> None:
+        seeds = row.seeds[:SMOKE_SEEDS] if self.profile == "smoke" else row.seeds
+        for seed, value in zip(row.seeds, row.value, strict=True):
+            if seed in (kept or seeds):
+                run = self.run(row.stages[-1], f"{table}/{row.name}", seed)
+                self.graph.rows.setdefault((table, row.name), {})[seed] = run
+                self._raise_value(run, value)
+
+    def run(self, stage: Stage, name: str, seed: int) -> Run:
+        seed = stage.seed if stage.seed is not None else seed
+        if (stage.where, seed) not in self.made:
+            run = Run(
+                name=name,
+                profile=self.profile,
+                seed=seed,
+                stage=under(stage, self.profile, self.absent),
+                teacher=self._source(stage.teacher, seed),
+                init=self._source(stage.init, seed),
+            )
+            # Two rows that say the same are one run: the first one's name is shown.
+            self.made[stage.where, seed] = self.graph.runs.setdefault(run.key, run)
+            self.graph.value.setdefault(run.key, 0.0)
+        return self.made[stage.where, seed]
+
+    def _source(self, ref: Ref | None, seed: int) -> Run | None:
+        if ref is None:
+            return None
+        return self.run(self.library.stage(ref), f"{ref.table}/{ref.row}", seed if ref.seed is None else ref.seed)
+
+    def _raise_value(self, run: Run, value: float) -> None:
+        self.graph.value[run.key] = max(self.graph.value[run.key], value)
+        for source in run.sources.values():
+            self._raise_value(source, value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict) and "digest" in value and "file" in value:
+        return {"distances": value["digest"]}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Distances | Spec):
+        return _plain(asdict(value))
+    return value
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,141 @@
+"""What a recipe says: a table of rows, each of one or more stages, and the published numbers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
+
+Metric = Literal["error", "params", "trcost", "tecost"]
+Protocol = Literal["last", "best", "unknown"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A component as a recipe names it: ``{name: {parameter: value, ...}}``."""
+
+    name: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A balanced part of a set, drawn with its own ``seed``: a fraction of it, or so many images a class."""
+
+    seed: NonNegativeInt
+    fraction: Fraction | None = None
+    per_class: PositiveInt | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """The set, its partition, and its modification; ``mean`` and ``std`` are a channel's, of pixels in 0 to 1."""
+
+    set: str
+    train: Literal["all"] | Subset
+    test: Literal["all"] | Subset
+    crop_padding: NonNegativeInt
+    padding_mode: Literal["constant", "reflect"]
+    flip: bool
+    mean: tuple[float, ...]
+    std: tuple[Positive, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length in epochs or iterations; the rate ``lr`` is multiplied by ``gamma`` at each of ``drops`` (same unit)."""
+
+    batch: PositiveInt
+    lr: Positive
+    drops: tuple[PositiveInt, ...]
+    gamma: Positive
+    epochs: PositiveInt | None = None
+    iterations: PositiveInt | None = None
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An edge to another run: ``[table/]row[.stage]#seed``; seed None is ``#same``. ``where`` is file:line."""
+
+    table: str
+    row: str
+    stage: str
+    seed: int | None
+    where: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that moves the numbers of one training run, but its seed."""
+
+    name: str
+    data: Data
+    networks: tuple[Spec, ...]
+    method: Spec
+    update: Literal["sequential", "simultaneous", "joint"] | None
+    schedule: Schedule
+    optimizer: Spec
+    precision: Literal["auto", "float32", "bfloat16", "float64"]
+    teacher: Ref | None = None
+    init: Ref | None = None
+    seed: int | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A published number: its spread and what that means, how many runs, where it stands, which epoch it is of."""
+
+    value: float
+    source: str
+    n: PositiveInt | Literal["unknown"] = "unknown"
+    protocol: Protocol = "unknown"
+    spread: NonNegative | None = None
+    meaning: Literal["sd", "se", "half-range", "unknown"] = "unknown"
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table; without stages it is printed as not available, as in the paper."""
+
+    name: str
+    label: str
+    group: str
+    stages: tuple[Stage, ...]
+    seeds: tuple[int, ...]
+    report: Literal["first", "mean"]
+    value: tuple[float, ...]
+    published: dict[str, Cell] = field(default_factory=dict)
+    unscored: str | None = None
+    assumed: dict[str, str] = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper that says that row ``better`` beats row ``worse``; both name rows of this table."""
+
+    text: str
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a paper: what its rows are and how its numbers are to be read."""
+
+    name: str
+    title: str
+    paper: str
+    metric: Literal["error"]
+    columns: tuple[Metric, ...]
+    grouped_by: str
+    margin: float
+    rows: dict[str, Row]
+    claims: tuple[Claim, ...]
+    assumed: dict[str, str]
+    deviations: tuple[str, ...]
+    file: Path

@@ -1,0 +1,314 @@
+"""One recipe file → one :class:`Table`: defaults of the table under those of a row under those of a stage."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from bench import registry, schema
+from bench.recipe.model import Cell, Claim, Data, Metric, Ref, Row, Schedule, Spec, Stage, Table
+from bench.schema import Distances, PositiveInt, entries, fault, read
+
+STAGE_KEYS = ("data", "network", "method", "update", "schedule", "optimizer", "precision", "teacher", "init", "seed")
+ROW_KEYS = (
+    *STAGE_KEYS,
+    "label",
+    "group",
+    "stages",
+    "seeds",
+    "report",
+    "value",
+    "published",
+    "unscored",
+    "assumed",
+    "deviations",
+    "notes",
+)
+TABLE_KEYS = (
+    *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "networks", "words"),
+    *("data", "schedule", "optimizer", "precision", "assumed", "deviations", "claims", "rows"),
+)
+NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "rows")
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where a table's word distances stand, and which word is taken for a class whose own name has no vector."""
+
+    distances: str
+    labels: dict[str, str | tuple[str, ...]]
+
+
+def read_table(path: Path, shown: str) -> Table:
+    """Read and check one file; references to other rows are checked once all tables are there."""
+    root = schema.compose(path, shown)
+    found = entries(root, "table")
+    schema.require(found, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
+    reader = _Reader(found, path, shown)
+    rows = {name: reader.row(name, node) for name, node in entries(found["rows"], "rows").items()}
+    table = Table(
+        name=reader.name,
+        title=read(str, found["title"], "title"),
+        paper=read(str, found["paper"], "paper"),
+        metric=read(Table.__annotations__["metric"], found["metric"], "metric"),
+        columns=read(tuple[Metric, ...], found["columns"], "columns"),
+        grouped_by=read(str, found["grouped_by"], "grouped_by"),
+        margin=read(schema.Positive, found["margin"], "margin"),
+        rows=rows,
+        claims=reader.optional("claims", tuple[Claim, ...], ()),
+        assumed=reader.optional("assumed", dict[str, str], {}),
+        deviations=reader.optional("deviations", tuple[str, ...], ()),
+        file=path,
+    )
+    _check_claims(table, found)
+    _check_assumed(table, found)
+    return table
+
+
+def digest_of(file: Path) -> str:
+    """The digest of a distance file's numbers: comments and line endings do not count."""
+    lines = [s.strip() for s in file.read_text(encoding="utf-8").splitlines()]
+    return hashlib.sha256("\n".join(s for s in lines if s and not s.startswith("#")).encode()).hexdigest()[:16]
+
+
+class _Reader:
+    def __init__(self, found: dict[str, Node], path: Path, shown: str) -> None:
+        self.found, self.folder, self.shown = found, path.parent, shown
+        self.name: str = read(str, found["table"], "table")
+        self.seeds: tuple[int, ...] = read(tuple[PositiveInt, ...], found["seeds"], "seeds")
+        self.networks = {
+            alias: self.component(registry.NETWORKS, node, f"networks.{alias}")
+            for alias, node in self._block("networks").items()
+        }
+        self.words = {name: self._distances(name, node) for name, node in self._block("words").items()}
+
+    def optional(self, key: str, kind: Any, default: Any) -> Any:
+        return read(kind, self.found[key], key) if key in self.found else default
+
+    def _block(self, key: str) -> dict[str, Node]:
+        return entries(self.found[key], key) if key in self.found else {}
+
+    def _distances(self, name: str, node: Node) -> Distances:
+        words = read(Words, node, f"words.{name}")
+        file = self.folder / words.distances
+        if not file.is_file():
+            raise fault(node, f"words.{name}: there is no file {words.distances!r} beside this recipe")
+        return Distances(name, file, digest_of(file))
+
+    def row(self, name: str, node: Node) -> Row:
+        own = entries(node, f"row {name}")
+        noun = f"row {name}"
+        schema.require(own, ROW_KEYS, ("label", "group", "published"), node, noun)
+        stages = () if _says(own["published"], "N/A") else self._stages(name, own, node)
+        seeds = read(tuple[PositiveInt, ...], own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
+        return Row(
+            name=name,
+            label=read(str, own["label"], f"{noun}.label"),
+            group=read(str, own["group"], f"{noun}.group"),
+            stages=stages,
+            seeds=seeds,
+            report=self._report(own, stages, node, noun),
+            value=_values(own.get("value"), len(seeds), noun),
+            published=_cells(own["published"], f"{noun}.published") if stages else {},
+            unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
+            assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
+            deviations=read(tuple[str, ...], own["deviations"], f"{noun}.deviations") if "deviations" in own else (),
+            notes=read(tuple[str, ...], own["notes"], f"{noun}.notes") if "notes" in own else (),
+            where=_where(node),
+        )
+
+    def _stages(self, row: str, own: dict[str, Node], node: Node) -> tuple[Stage, ...]:
+        noun = f"row {row}"
+        if "stages" not in own:
+            return (self._stage(row, "train", [self.found, own], node, noun),)
+        parts = entries(own["stages"], f"{noun}.stages")
+        for name, part in parts.items():
+            schema.require(entries(part, f"{noun}.stages.{name}"), STAGE_KEYS, (), part, f"{noun}.stages.{name}")
+        return tuple(
+            self._stage(row, name, [self.found, own, entries(part, noun)], part, f"{noun}.stages.{name}")
+            for name, part in parts.items()
+        )
+
+    def _stage(self, row: str, name: str, layers: list[dict[str, Node]], node: Node, noun: str) -> Stage:
+        said = {key: layer[key] for layer in layers for key in STAGE_KEYS if key in layer}
+        schema.require(
+            said, STAGE_KEYS, ("data", "network", "method", "schedule", "optimizer", "precision"), node, noun
+        )
+        method = self.component(registry.METHODS, said["method"], f"{noun}.method")
+        networks = self._networks(said["network"], f"{noun}.network")
+        stage = Stage(
+            name=name,
+            data=self._data(_merged("data", layers), node, noun),
+            networks=networks,
+            method=method,
+            update=read(Stage.__annotations__["update"], said["update"], f"{noun}.update")
+            if "update" in said
+            else None,
+            schedule=self._schedule(_merged("schedule", layers), node, noun),
+            optimizer=self.component(registry.OPTIMIZERS, said["optimizer"], f"{noun}.optimizer"),
+            precision=read(Stage.__annotations__["precision"], said["precision"], f"{noun}.precision"),
+            teacher=self.ref(said["teacher"], row) if "teacher" in said else None,
+            init=self.ref(said["init"], row) if "init" in said else None,
+            seed=read(PositiveInt, said["seed"], f"{noun}.seed") if "seed" in said else None,
+            where=_where(node),
+        )
+        _check_method(stage, said["method"], noun)
+        return stage
+
+    def _data(self, found: dict[str, Node], node: Node, noun: str) -> Data:
+        data = schema.fill(Data, found, node, f"{noun}.data")
+        if data.set not in registry.SETS:
+            raise fault(
+                found["set"], f"{noun}.data: no data set {data.set!r}; {schema.nearest(data.set, registry.SETS)}"
+            )
+        for key in ("mean", "std"):
+            if len(getattr(data, key)) != registry.SETS[data.set].channels:
+                raise fault(found[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
+        for key in ("train", "test"):
+            part = getattr(data, key)
+            if part != "all" and (part.fraction is None) == (part.per_class is None):
+                raise fault(found[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
+        return data
+
+    def _schedule(self, found: dict[str, Node], node: Node, noun: str) -> Schedule:
+        schedule = schema.fill(Schedule, found, node, f"{noun}.schedule")
+        length = schedule.epochs or schedule.iterations
+        if length is None or (schedule.epochs and schedule.iterations):
+            raise fault(node, f"{noun}.schedule: give epochs or iterations, one of the two")
+        if list(schedule.drops) != sorted(set(schedule.drops)) or (schedule.drops and schedule.drops[-1] >= length):
+            raise fault(found["drops"], f"{noun}.schedule.drops: must rise and stay below the length, {length}")
+        return schedule
+
+    def _networks(self, node: Node, noun: str) -> tuple[Spec, ...]:
+        if isinstance(node, SequenceNode):
+            return tuple(spec for item in node.value for spec in self._networks(item, noun))
+        if isinstance(node, MappingNode):
+            return (self.component(registry.NETWORKS, node, noun),)
+        alias = read(str, node, noun)
+        if alias not in self.networks:
+            raise fault(node, f"{noun}: no network {alias!r} under 'networks'; {schema.nearest(alias, self.networks)}")
+        return (self.networks[alias],)
+
+    def component(self, known: Any, node: Node, noun: str) -> Spec:
+        """``name`` or ``{name: {parameter: value}}``; every parameter of the registry's schema must be given."""
+        said = {read(str, node, noun): None} if isinstance(node, ScalarNode) else entries(node, noun)
+        if len(said) != 1:
+            raise fault(node, f"{noun}: one name with its parameters, got {', '.join(said) or 'nothing'}")
+        ((name, inner),) = said.items()
+        if name not in known:
+            raise fault(node, f"{noun}: {name!r} is not known; {schema.nearest(name, known)}")
+        params = entries(inner, f"{noun}.{name}") if inner is not None else {}
+        kinds = known[name].params
+        schema.require(params, kinds, kinds, node, f"{noun}.{name}")
+        return Spec(name, {key: self._param(kinds[key], item, f"{noun}.{name}.{key}") for key, item in params.items()})
+
+    def _param(self, kind: Any, node: Node, noun: str) -> Any:
+        if kind is not Distances:
+            return read(kind, node, noun)
+        name = read(str, node, noun)
+        if name not in self.words:
+            raise fault(node, f"{noun}: no word distances {name!r} under 'words'; {schema.nearest(name, self.words)}")
+        return self.words[name]
+
+    def ref(self, node: Node, row: str) -> Ref:
+        """``[table/]row[.stage]#seed``, ``#same`` for each seed its own; or the name of a stage of this row.
+
+        Whether it exists is checked once all tables are read.
+        """
+        text = read(str, node, f"row {row}")
+        place, hash_, seed = text.partition("#")
+        if not hash_ and "/" not in text:
+            return Ref(self.name, row, text, None, _where(node))
+        if not (seed == "same" or seed.isdigit()):
+            raise fault(node, f"row {row}: {text!r} names no seed; write {place}#1 or {place}#same")
+        table, _, row = place.rpartition("/")
+        row, _, stage = row.partition(".")
+        return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), _where(node))
+
+    def _report(self, own: dict[str, Node], stages: tuple[Stage, ...], node: Node, noun: str) -> Any:
+        group = bool(stages) and len(stages[-1].networks) > 1
+        if group != ("report" in own):
+            says = "a group of networks must say" if group else "a single network must not say"
+            raise fault(own.get("report", node), f"{noun}: {says} 'report: first' or 'report: mean'")
+        return read(Row.__annotations__["report"], own["report"], f"{noun}.report") if group else "first"
+
+
+def _merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
+    """A block's keys, the inner layer's over the outer's; the length of a schedule is said in one unit only."""
+    merged: dict[str, Node] = {}
+    for layer in layers:
+        own = entries(layer[key], key) if key in layer else {}
+        if own.keys() & {"epochs", "iterations"}:
+            merged = {k: v for k, v in merged.items() if k not in ("epochs", "iterations")}
+        merged |= own
+    return merged
+
+
+def _cells(node: Node, noun: str) -> dict[str, Cell]:
+    """Published numbers; a bare number is enough for what is counted rather than measured."""
+    cells = {}
+    for metric, item in entries(node, noun).items():
+        read(Metric, ScalarNode(node.tag.replace("map", "str"), metric, item.start_mark), noun)
+        bare = isinstance(item, ScalarNode)
+        if bare and metric == "error":
+            raise fault(item, f"{noun}.{metric}: give value, spread, meaning, n, source and protocol")
+        cells[metric] = (
+            Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
+        )
+    return cells
+
+
+def _values(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
+    """How much each seed's run is worth when time is short: one number for all seeds, or one for each."""
+    if node is None:
+        return (0.0,) * count
+    if isinstance(node, ScalarNode):
+        return (read(float, node, f"{noun}.value"),) * count
+    values: tuple[float, ...] = read(tuple[float, ...], node, f"{noun}.value")
+    if len(values) != count:
+        raise fault(node, f"{noun}.value: {count} seeds but {len(values)} values")
+    return values
+
+
+def _check_method(stage: Stage, node: Node, noun: str) -> None:
+    entry = registry.METHODS[stage.method.name]
+    name, count = stage.method.name, len(stage.networks)
+    if (entry.teachers > 0) != (stage.teacher is not None):
+        raise fault(node, f"{noun}: method {name!r} {'needs' if entry.teachers else 'takes no'} 'teacher'")
+    if entry.group != (count > 1):
+        needs = "trains a group: give a list of two or more networks" if entry.group else "trains one network"
+        raise fault(node, f"{noun}: method {name!r} {needs}, got {count}")
+    if entry.group != (stage.update is not None):
+        needs = "needs 'update: sequential', 'simultaneous' or 'joint'" if entry.group else "takes no 'update'"
+        raise fault(node, f"{noun}: method {name!r} {needs}")
+
+
+def _check_claims(table: Table, found: dict[str, Node]) -> None:
+    for claim in table.claims:
+        for name in (claim.better, claim.worse):
+            if name not in table.rows:
+                raise fault(found["claims"], f"claims: no row {name!r}; {schema.nearest(name, table.rows)}")
+
+
+def _check_assumed(table: Table, found: dict[str, Node]) -> None:
+    """An assumption is about a field that is really there, in the table or in its row."""
+    for name, row in table.rows.items():
+        for path in (*row.assumed, *(table.assumed if row.stages else ())):
+            head, *tail = path.split(".")
+            if head not in (*STAGE_KEYS, "networks", "words") or (
+                tail and head == "schedule" and tail[0] not in Schedule.__annotations__
+            ):
+                raise fault(
+                    found["rows"],
+                    f"row {name}: assumed names {path!r}, which is no field; {schema.nearest(path, STAGE_KEYS)}",
+                )
+
+
+def _says(node: Node, text: str) -> bool:
+    return isinstance(node, ScalarNode) and node.value == text
+
+
+def _where(node: Node) -> str:
+    return f"{node.start_mark.name}:{node.start_mark.line + 1}"

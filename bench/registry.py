@@ -1,0 +1,141 @@
+"""Names, parameter schemas, versions and import paths of everything a recipe can name; imports no torch.
+
+One line a component. ``version`` is a small integer, raised whenever the numbers that the component
+produces change: a run's id contains the versions of just the components that it uses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+from bench.schema import Distances, NonNegative, Positive, PositiveInt
+
+ENGINE_VERSION = 1
+DATA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Component:
+    """``path`` is ``module:attribute``; ``params`` maps each parameter, all of them required, to its type."""
+
+    path: str
+    version: int
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """Import and return the component's class or function."""
+        module, _, attribute = self.path.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+@dataclass(frozen=True)
+class MethodEntry(Component):
+    """A method; ``teachers`` is how many it needs, ``group`` whether it trains several networks together."""
+
+    teachers: int = 0
+    group: bool = False
+
+
+@dataclass(frozen=True)
+class DataSet(Component):
+    """A data set: ``path`` loads it, ``fingerprint`` is the digest of its canonical order (``bench.data``).
+
+    ``stand_in`` names the procedurally made set that the smoke profile uses when the real one is absent.
+    """
+
+    classes: int = 0
+    channels: int = 0
+    size: int = 0
+    train: int = 0
+    test: int = 0
+    fingerprint: str = ""
+    stand_in: str | None = None
+
+
+NETWORKS: Mapping[str, Component] = {
+    "resnet": Component(
+        "bench.networks.resnet:ResNet",
+        1,
+        {
+            "depth": PositiveInt,
+            "block": Literal["basic", "bottleneck"],
+            "shortcut": Literal["A", "B"],
+            "width": Positive,
+        },
+    ),
+}
+
+METHODS: Mapping[str, MethodEntry] = {
+    "vanilla": MethodEntry("bench.methods.vanilla:Vanilla", 1),
+    "ffdwv": MethodEntry("bench.methods.ffdwv:FFDWV", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}),
+    "label_smoothing": MethodEntry(
+        "bench.methods.label_smoothing:LabelSmoothing", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}
+    ),
+    "kd": MethodEntry(
+        "bench.methods.kd:KD", 1, {"temperature": Positive, "soften": Literal["both", "teacher"]}, teachers=1
+    ),
+    "dml": MethodEntry("bench.methods.dml:DML", 1, group=True),
+}
+
+OPTIMIZERS: Mapping[str, Component] = {
+    "sgd": Component(
+        "bench.train.optim:sgd", 1, {"momentum": NonNegative, "nesterov": bool, "weight_decay": NonNegative}
+    ),
+}
+
+SETS: Mapping[str, DataSet] = {
+    "cifar10": DataSet(
+        "bench.data.datasets:from_torchvision",
+        1,
+        classes=10,
+        channels=3,
+        size=32,
+        train=50000,
+        test=10000,
+        fingerprint="",
+        stand_in="synthetic10",
+    ),
+    "cifar100": DataSet(
+        "bench.data.datasets:from_torchvision",
+        1,
+        classes=100,
+        channels=3,
+        size=32,
+        train=50000,
+        test=10000,
+        fingerprint="",
+        stand_in="synthetic100",
+    ),
+    "mnist": DataSet(
+        "bench.data.datasets:from_torchvision",
+        1,
+        classes=10,
+        channels=1,
+        size=28,
+        train=60000,
+        test=10000,
+        fingerprint="",
+        stand_in="synthetic-digits",
+    ),
+    "fashionmnist": DataSet(
+        "bench.data.datasets:from_torchvision",
+        1,
+        classes=10,
+        channels=1,
+        size=28,
+        train=60000,
+        test=10000,
+        fingerprint="",
+        stand_in="synthetic-digits",
+    ),
+    "synthetic10": DataSet(
+        "bench.data.synthetic:make", 1, classes=10, channels=3, size=32, train=2000, test=1000, fingerprint=""
+    ),
+    "synthetic100": DataSet(
+        "bench.data.synthetic:make", 1, classes=100, channels=3, size=32, train=2000, test=1000, fingerprint=""
+    ),
+    "synthetic-digits": DataSet(
+        "bench.data.synthetic:make", 1, classes=10, channels=1, size=28, train=2000, test=1000, fingerprint=""
+    ),
+}

@@ -1,0 +1,208 @@
+"""Reads a YAML mapping into typed values; every fault names the file, the line and the nearest valid name.
+
+A type is what a recipe may say there: ``bool``, ``int``, ``float``, ``str``, ``Literal``, ``X | None``, ``tuple[X, ...]``,
+``dict[str, X]``, a dataclass (one key a field, nothing else), or one of those in ``Annotated`` with a check.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from bench.errors import RecipeError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition on a value, and how an error describes it."""
+
+    holds: Callable[[Any], bool]
+    says: str
+
+
+Positive = Annotated[float, Check(lambda x: x > 0, "above 0")]
+NonNegative = Annotated[float, Check(lambda x: x >= 0, "0 or more")]
+Fraction = Annotated[float, Check(lambda x: 0 < x <= 1, "above 0 and at most 1")]
+PositiveInt = Annotated[int, Check(lambda x: x > 0, "1 or more")]
+NonNegativeInt = Annotated[int, Check(lambda x: x >= 0, "0 or more")]
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Word distances that a method takes as a parameter: a CSV file, and the digest that stands for it in a run's key."""
+
+    name: str
+    file: Path
+    digest: str
+
+
+def compose(path: Path, shown: str) -> MappingNode:
+    """The YAML mapping of a file; ``shown`` is the path that error messages print."""
+    loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+    loader.name = shown
+    try:
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise RecipeError(f"{shown}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from None
+    if not isinstance(node, MappingNode):
+        raise RecipeError(f"{shown}:1: expected keys and values, one table a file")
+    return node
+
+
+def fault(node: Node, message: str) -> RecipeError:
+    """An error at a node's line."""
+    return RecipeError(f"{node.start_mark.name}:{node.start_mark.line + 1}: {message}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What an error says after an unknown name: the nearest known one, else all of them."""
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def entries(node: Node, noun: str) -> dict[str, Node]:
+    """The keys of a mapping node; a key given twice is an error."""
+    if not isinstance(node, MappingNode):
+        raise fault(node, f"{noun}: expected keys and values, got {_shown(node)}")
+    found: dict[str, Node] = {}
+    for key, value in node.value:
+        if not isinstance(key, ScalarNode):
+            raise fault(key, f"{noun}: a key must be a plain name")
+        if key.value in found:
+            raise fault(key, f"{noun}: key {key.value!r} is given twice")
+        found[key.value] = value
+    return found
+
+
+def read(kind: Any, node: Node, noun: str) -> Any:
+    """The value that ``node`` gives for a type; ``noun`` names the place in error messages."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _checked(kind, node, noun)
+    if origin is Literal:
+        return _choice(get_args(kind), node, noun)
+    if origin in (Union, UnionType):
+        return _union(get_args(kind), node, noun)
+    if origin is tuple:
+        if not isinstance(node, SequenceNode):
+            raise fault(node, f"{noun}: expected a list, got {_shown(node)}")
+        return tuple(read(get_args(kind)[0], item, noun) for item in node.value)
+    if origin is dict:
+        return {key: read(get_args(kind)[1], item, f"{noun}.{key}") for key, item in entries(node, noun).items()}
+    if is_dataclass(kind):
+        return fill(kind, entries(node, noun), node, noun)  # type: ignore[arg-type]
+    return _scalar(kind, node, noun)
+
+
+def fill(kind: type[T], found: dict[str, Node], node: Node, noun: str) -> T:
+    """A dataclass from its keys: unknown and missing keys are errors, a field with a default may be left out."""
+    hints = get_type_hints(kind, include_extras=True)
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    require(
+        found, known, [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING], node, noun
+    )
+    return kind(**{key: read(hints[key], item, f"{noun}.{key}") for key, item in found.items()})
+
+
+def require(found: dict[str, Node], known: Iterable[str], needed: Iterable[str], node: Node, noun: str) -> None:
+    """Raise for a key that is not known, then for a needed key that is not there."""
+    for key, item in found.items():
+        if key not in known:
+            raise fault(item, f"{noun}: unknown key {key!r}; {nearest(key, known)}")
+    for key in needed:
+        if key not in found:
+            raise fault(node, f"{noun}: key {key!r} is missing")
+
+
+def _checked(kind: Any, node: Node, noun: str) -> Any:
+    inner, *checks = get_args(kind)
+    value = read(inner, node, noun)
+    for check in checks:
+        if not check.holds(value):
+            raise fault(node, f"{noun}: must be {check.says}, got {value!r}")
+    return value
+
+
+def _choice(choices: tuple[Any, ...], node: Node, noun: str) -> Any:
+    value = _plain(node)
+    if value not in choices:
+        raise fault(node, f"{noun}: expected {' or '.join(map(str, choices))}, got {_shown(node)}")
+    return value
+
+
+def _union(kinds: tuple[Any, ...], node: Node, noun: str) -> Any:
+    """The first alternative that the node fits; the error is that of the alternative of the node's own shape."""
+    if NoneType in kinds and _plain(node) is None and isinstance(node, ScalarNode):
+        return None
+    shape = next((k for k in kinds if _fits(k, node)), None)
+    if shape is None:
+        raise fault(node, f"{noun}: expected {' or '.join(_name(k) for k in kinds)}, got {_shown(node)}")
+    return read(shape, node, noun)
+
+
+def _fits(kind: Any, node: Node) -> bool:
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _fits(get_args(kind)[0], node)
+    if origin is tuple:
+        return isinstance(node, SequenceNode)
+    if origin is dict or is_dataclass(kind):
+        return isinstance(node, MappingNode)
+    if origin is Literal:
+        return isinstance(node, ScalarNode) and _plain(node) in get_args(kind)
+    return isinstance(node, ScalarNode) and _is(kind, _plain(node))
+
+
+def _scalar(kind: Any, node: Node, noun: str) -> Any:
+    value = _plain(node)
+    if not isinstance(node, ScalarNode) or not _is(kind, value):
+        hint = " (YAML needs a point in it: 1.0e-4)" if kind is float and _looks_like_float(value) else ""
+        raise fault(node, f"{noun}: expected {_name(kind)}, got {_shown(node)}{hint}")
+    return float(value) if kind is float else value
+
+
+def _is(kind: Any, value: Any) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+
+
+def _plain(node: Node) -> Any:
+    """A scalar's value under YAML's rules; None for a list or a mapping."""
+    return yaml.SafeLoader("").construct_object(node) if isinstance(node, ScalarNode) else None
+
+
+def _looks_like_float(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str)
+
+
+def _shown(node: Node) -> str:
+    if isinstance(node, ScalarNode):
+        return repr(node.value) if node.tag.endswith(":str") else node.value or "nothing"
+    return "a list" if isinstance(node, SequenceNode) else "keys and values"
+
+
+def _name(kind: Any) -> str:
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _name(get_args(kind)[0])
+    if origin is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if origin is tuple:
+        return "a list"
+    if origin is dict or is_dataclass(kind):
+        return "keys and values"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}[kind]

@@ -1,0 +1,207 @@
+"""Records and artifacts on disk: written atomically, never overwritten, verified before they are used.
+
+``runs/<id>.json`` is the only truth for "done". Artifacts (weights and test logits) and checkpoints are not committed;
+weights that later runs need may be kept under ``weights/``.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bench.errors import StoreError
+from bench.graph import Run
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """One network of a run: top-1 test error in %, at the last epoch and at the best one (counted from 1)."""
+
+    last_error: float | None
+    best_error: float | None
+    best_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run left behind. ``status`` is ``done`` or ``diverged``; ``replica`` counts from 1.
+
+    ``curve`` has one entry an epoch: loss terms and errors (%) of each network. ``taken`` gives, for each source, the
+    record and the digest of the artifact that was really used. ``flops`` counts training steps, backward included.
+    """
+
+    key: str
+    id: str
+    name: str
+    profile: str
+    seed: int
+    status: str
+    recipe: dict[str, Any]
+    results: list[Result]
+    curve: list[dict[str, Any]]
+    versions: dict[str, int]
+    precision: str
+    device: str
+    seconds: float
+    flops: int | None
+    peak_memory: int | None
+    libraries: dict[str, str]
+    commit: str | None
+    warnings: list[str]
+    taken: dict[str, dict[str, str]]
+    artifact: str | None
+    finished: str
+    replica: int = 1
+    schema: int = field(default=SCHEMA)
+
+    @property
+    def stem(self) -> str:
+        """The file name of the record and of its artifact, without suffix."""
+        return self.id if self.replica == 1 else f"{self.id}.r{self.replica}"
+
+
+def to_json(record: Record) -> str:
+    """A record as one JSON object, a line for each field and each epoch so that a diff can be read."""
+    said = asdict(record)
+    curve = ",\n  ".join(json.dumps(entry) for entry in said.pop("curve"))
+    body = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in said.items()]
+    return "{\n" + ",\n".join([*body, f' "curve": [\n  {curve}\n ]' if curve else ' "curve": []']) + "\n}\n"
+
+
+def from_json(text: str, shown: str) -> Record:
+    """Read a record; StoreError if it is not one, or of a newer schema."""
+    try:
+        said = json.loads(text)
+        if said["schema"] > SCHEMA:
+            raise StoreError(f"{shown}: written by a newer kdbench (schema {said['schema']}); update kdbench")
+        said["results"] = [Result(**result) for result in said["results"]]
+        return Record(**{f.name: said[f.name] for f in fields(Record)})
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{shown}: not a record ({error}); move the file away, or take it from version control"
+        ) from None
+
+
+class Store:
+    """The folder of results. Reading is cheap and done once; ``add`` keeps the index up to date."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.by_key: dict[str, list[Record]] = {}
+        for path in sorted((root / "runs").glob("*.json")):
+            self._index(from_json(path.read_text(encoding="utf-8"), str(path)))
+
+    def _index(self, record: Record) -> None:
+        known = self.by_key.setdefault(record.key, [])
+        if all(other.stem != record.stem for other in known):
+            known.append(record)
+
+    def current(self, run: Run) -> Record | None:
+        """The first record of the run as today's code makes it, or None."""
+        found = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
+        return min(found, key=lambda record: record.replica, default=None)
+
+    def find(self, run: Run) -> Record | None:
+        """The record that a report shows: the current one, else the newest that an older version left."""
+        return self.current(run) or max(self.by_key.get(run.key, []), key=lambda r: r.finished, default=None)
+
+    def usable(self, run: Run) -> tuple[Record, Path] | None:
+        """A current record of the run whose artifact is here; its digest is verified when it is opened."""
+        for record in self.by_key.get(run.key, []):
+            if record.id == run.id and record.artifact is not None:
+                for path in (self.artifact(record.stem), self.root / "weights" / f"{record.stem}.safetensors"):
+                    if path.is_file():
+                        return record, path
+        return None
+
+    def verified(self, record: Record, path: Path) -> Path:
+        """The path of an artifact whose bytes are those that the record names; StoreError otherwise."""
+        if sha256(path) != record.artifact:
+            raise StoreError(
+                f"{path}: not the file that its record describes (sha256 differs); delete it to train again"
+            )
+        return path
+
+    def artifact(self, stem: str) -> Path:
+        """Where the weights and test logits of a record lie."""
+        return self.root / "artifacts" / f"{stem}.safetensors"
+
+    def checkpoint(self, run: Run) -> Path:
+        """Where the unfinished state of a run lies."""
+        return self.root / "checkpoints" / f"{run.id}.safetensors"
+
+    def replica(self, run: Run) -> int:
+        """The number that the next record of this run takes."""
+        taken = [record.replica for record in self.by_key.get(run.key, []) if record.id == run.id]
+        return max(taken, default=0) + 1
+
+    def add(self, record: Record) -> Path:
+        """Write a record; nothing is ever overwritten."""
+        path = self.root / "runs" / f"{record.stem}.json"
+        write_once(path, to_json(record).encode())
+        self._index(record)
+        return path
+
+    def merge(self, text: str, shown: str) -> Record:
+        """Take in a record that another machine wrote; one that is already here must be the same."""
+        record = from_json(text, shown)
+        path = self.root / "runs" / f"{record.stem}.json"
+        if not path.exists():
+            self.add(record)
+        elif path.read_text(encoding="utf-8") != text:
+            raise StoreError(f"{shown}: another record of that name is already in {path.parent}; neither was changed")
+        return record
+
+    @contextmanager
+    def lock(self, run: Run) -> Iterator[bool]:
+        """Hold a run while it is trained; yields False if another process holds it."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{run.id}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never a part, even after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part{os.getpid()}")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """As :func:`write_atomic`, but a file that is already there stays and is an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part{os.getpid()}")
+    part.write_bytes(data)
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise StoreError(f"{path} is already there; nothing was overwritten") from None
+    finally:
+        part.unlink()
