@@ -1,0 +1,152 @@
+"""What a network costs: multiply-adds and parameters, counted with fvcore and kept in ``results/costs.json``.
+
+Only convolutions and linear layers count, as in the published tables (He et al., CVPR 2016; Lan et al., NeurIPS
+2018): one multiply-add is one MAC and two FLOPs. The module itself needs neither torch nor fvcore, so that planning
+and reporting stay quick; only counting imports them.
+"""
+
+import json
+import os
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import CostError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_COUNTED = frozenset({"conv", "linear"})
+# Operators without a multiply-add of a convolution or a linear layer. Batch normalisation is here because it folds
+# into the convolution before it, and because fvcore's figure for it depends on the mode.
+_FREE = (
+    "aten::adaptive_avg_pool2d",
+    "aten::add",
+    "aten::avg_pool2d",
+    "aten::batch_norm",
+    "aten::max_pool2d",
+    "aten::mean",
+    "aten::pad",
+    "aten::sigmoid",
+    "aten::tanh",
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """``macs``: multiply-adds of one forward pass of one image; ``params``: trained parameters, biases included."""
+
+    macs: int
+    params: int
+
+
+def forward_flops(macs: int) -> int:
+    """FLOPs of one forward pass of one image: a multiply-add is two."""
+    return 2 * macs
+
+
+def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshed: Sequence[int]) -> int:
+    """FLOPs that a training step spends on each image of its batch; every argument is a list of MACs, one a network.
+
+    ``trained`` networks run forward and backward, the backward pass being two forward ones (the gradients of the
+    inputs and of the weights); ``frozen`` teachers run forward; ``refreshed`` are the networks that a sequential
+    update predicts again, one more forward pass each. The input gradient of the first layer, which nobody needs, is
+    not subtracted; the optimiser and evaluation are not counted.
+    """
+    return forward_flops(3 * sum(trained) + sum(frozen) + sum(refreshed))
+
+
+def count(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost:
+    """Build a network and count it on one image (channels, size, size) in eval mode.
+
+    Raises:
+        CostError: fvcore is not installed, or an operator of the network cannot be counted.
+    """
+    import torch
+
+    from bench.networks import build
+
+    net = build(name, params, classes, channels, size)
+    macs = _count_macs(net, torch.zeros(1, channels, size, size))
+    return Cost(macs, sum(p.numel() for p in net.parameters()))
+
+
+def _count_macs(net: "nn.Module", images: "Tensor") -> int:
+    """MACs of the convolutions and linear layers of ``net`` on ``images``; any other operator must be a free one."""
+    with warnings.catch_warnings():
+        # fvcore scripts one of its own losses on import, which torch announces as deprecated.
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.script`")
+        try:
+            from fvcore.nn import FlopCountAnalysis
+        except ImportError:
+            raise CostError("counting multiply-adds needs fvcore: run `pip install fvcore`") from None
+    analysis = FlopCountAnalysis(net.eval(), images)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    # An empty count, not None: fvcore keeps its own handle of an operator whose new handle is None.
+    analysis.set_op_handle(**dict.fromkeys(_FREE, lambda inputs, outputs: Counter()))
+    counted = analysis.by_operator()
+    unknown = sorted({*counted} - _COUNTED | {*analysis.unsupported_ops()})
+    if unknown:
+        raise CostError(
+            f"{type(net).__name__}: cannot count {', '.join(unknown)}; only convolutions and linear layers are "
+            "counted, and operators without multiply-adds are listed in bench/cost.py"
+        )
+    return int(sum(counted.values()))
+
+
+class Costs:
+    """The table of counted networks, kept in a JSON file so that reports need no torch."""
+
+    def __init__(self, path: Path, entries: dict[str, dict[str, Any]]) -> None:
+        self._path = path
+        self._entries = entries
+
+    @classmethod
+    def read(cls, path: Path) -> "Costs":
+        """The table in ``path``, empty where there is no such file; CostError where it is not a table of costs."""
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            table = cls(path, entries)
+            for key, entry in entries.items():
+                Cost(**entry["cost"])
+                if _key(**entry["network"]) != key:
+                    raise ValueError(f"{key!r} describes another network")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
+        return table
+
+    def get(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost | None:
+        """The remembered cost, or None."""
+        entry = self._entries.get(_key(name, params, classes, channels, size))
+        return None if entry is None else Cost(**entry["cost"])
+
+    def add(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int, cost: Cost) -> None:
+        """Remember a cost in memory; :meth:`write` keeps it."""
+        network = {"name": name, "params": dict(params), "classes": classes, "channels": channels, "size": size}
+        self._entries[_key(name, params, classes, channels, size)] = {"network": network, "cost": asdict(cost)}
+
+    def lookup(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost:
+        """The remembered cost, else count it (seconds, and torch) and remember it in memory."""
+        cost = self.get(name, params, classes, channels, size)
+        if cost is None:
+            cost = count(name, params, classes, channels, size)
+            self.add(name, params, classes, channels, size, cost)
+        return cost
+
+    def write(self) -> None:
+        """Write the file anew, whole or not at all."""
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(self._entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            temporary.replace(self._path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _key(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> str:
+    """For example ``resnet(block=basic, depth=32, shortcut=B, width=1.0) 100 classes 3x32x32``."""
+    described = ", ".join(f"{key}={params[key]}" for key in sorted(params))
+    return f"{name}({described}) {classes} classes {channels}x{size}x{size}"

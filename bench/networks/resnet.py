@@ -1,0 +1,151 @@
+"""The CIFAR ResNet of He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
+
+A 3x3 stem, three stages of n residual blocks (16, 32 and 64 planes; the second and third halve the image), a
+global mean and a linear layer. Post-activation: the ReLU follows the sum. Basic blocks have two 3x3
+convolutions, so the depth is 6n+2. Bottleneck blocks are 1x1, 3x3 (with the stride), 1x1 to four times the
+planes, so the depth is 9n+2; the network that ONE's code (Lan et al., NeurIPS 2018) calls ResNet-110 is the
+bottleneck one of depth 164.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from bench.errors import RecipeError
+from bench.networks.base import BatchNorm, Network, Output
+
+Block = Literal["basic", "bottleneck"]
+Shortcut = Literal["A", "B"]
+
+
+class ResNet(Network):
+    """Features: ``stem``, ``stage1``, ``stage2``, ``stage3`` (each after its last ReLU) and ``pool``.
+
+    ``width`` multiplies every number of planes, the stem's too. ``size`` is part of every network's contract;
+    the global mean makes this one independent of it.
+
+    Raises:
+        RecipeError: no such depth for this block, or a width that gives no whole number of planes.
+    """
+
+    def __init__(
+        self, depth: int, block: Block, shortcut: Shortcut, width: float, classes: int, channels: int, size: int
+    ) -> None:
+        super().__init__()
+        blocks = _blocks_per_stage(depth, block)
+        planes = _planes(width)
+        outputs = [_EXPANSION[block] * p for p in planes]
+        self.stem = nn.Sequential(_conv(channels, planes[0], 3), BatchNorm(planes[0]), nn.ReLU())
+        self.stage1 = _stage(planes[0], planes[0], blocks, 1, block, shortcut)
+        self.stage2 = _stage(outputs[0], planes[1], blocks, 2, block, shortcut)
+        self.stage3 = _stage(outputs[1], planes[2], blocks, 2, block, shortcut)
+        self.linear = nn.Linear(outputs[2], classes)
+
+    def forward(self, x: Tensor) -> Output:
+        """Map images (N, channels, H, W) to logits (N, classes) and the named features."""
+        stem = self.stem(x)
+        stage1 = self.stage1(stem)
+        stage2 = self.stage2(stage1)
+        stage3 = self.stage3(stage2)
+        pool = stage3.mean((2, 3))
+        features = {"stem": stem, "stage1": stage1, "stage2": stage2, "stage3": stage3, "pool": pool}
+        return Output(self.linear(pool), features)
+
+
+class _Residual(nn.Module):
+    """ReLU(path(x) + shortcut(x))."""
+
+    def __init__(self, path: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.path = path
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.path(x) + self.shortcut(x))
+
+
+class _SubsampleAndPad(nn.Module):
+    """Option A: every ``stride``-th pixel, then ``extra`` channels of zeros after the others; no parameters."""
+
+    def __init__(self, extra: int, stride: int) -> None:
+        super().__init__()
+        self.extra = extra
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+
+
+def _option_a(inputs: int, outputs: int, stride: int) -> nn.Module:
+    return _SubsampleAndPad(outputs - inputs, stride)
+
+
+def _option_b(inputs: int, outputs: int, stride: int) -> nn.Module:
+    return nn.Sequential(_conv(inputs, outputs, 1, stride), BatchNorm(outputs))
+
+
+def _basic(inputs: int, planes: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        _conv(inputs, planes, 3, stride),
+        BatchNorm(planes),
+        nn.ReLU(),
+        _conv(planes, planes, 3),
+        BatchNorm(planes),
+    )
+
+
+def _bottleneck(inputs: int, planes: int, stride: int) -> nn.Module:
+    outputs = _EXPANSION["bottleneck"] * planes
+    return nn.Sequential(
+        _conv(inputs, planes, 1),
+        BatchNorm(planes),
+        nn.ReLU(),
+        _conv(planes, planes, 3, stride),
+        BatchNorm(planes),
+        nn.ReLU(),
+        _conv(planes, outputs, 1),
+        BatchNorm(outputs),
+    )
+
+
+_EXPANSION: dict[Block, int] = {"basic": 1, "bottleneck": 4}
+_CONVOLUTIONS: dict[Block, int] = {"basic": 2, "bottleneck": 3}
+_PATHS: dict[Block, Callable[[int, int, int], nn.Module]] = {"basic": _basic, "bottleneck": _bottleneck}
+_SHORTCUTS: dict[Shortcut, Callable[[int, int, int], nn.Module]] = {"A": _option_a, "B": _option_b}
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+def _stage(inputs: int, planes: int, blocks: int, stride: int, block: Block, shortcut: Shortcut) -> nn.Sequential:
+    outputs = _EXPANSION[block] * planes
+    changes = stride != 1 or inputs != outputs
+    first = _Residual(
+        _PATHS[block](inputs, planes, stride),
+        _SHORTCUTS[shortcut](inputs, outputs, stride) if changes else nn.Identity(),
+    )
+    others = [_Residual(_PATHS[block](outputs, planes, 1), nn.Identity()) for _ in range(blocks - 1)]
+    return nn.Sequential(first, *others)
+
+
+def _blocks_per_stage(depth: int, block: Block) -> int:
+    layers = 3 * _CONVOLUTIONS[block]
+    blocks, rest = divmod(depth - 2, layers)
+    if blocks >= 1 and rest == 0:
+        return blocks
+    nearest = [layers * n + 2 for n in (blocks, blocks + 1) if n >= 1] or [layers + 2]
+    raise RecipeError(
+        f"depth {depth}: a ResNet of {block} blocks has a depth of {layers}n+2; the nearest: "
+        + " or ".join(str(n) for n in nearest)
+    )
+
+
+def _planes(width: float) -> list[int]:
+    planes = [width * p for p in (16, 32, 64)]
+    if width <= 0 or not all(p.is_integer() for p in map(float, planes)):
+        raise RecipeError(f"width {width}: 16, 32 and 64 times the width must be whole numbers; try a multiple of 1/16")
+    return [int(p) for p in planes]
