@@ -1,0 +1,222 @@
+"""This machine: builds a run from its recipe and its sources, trains it, and leaves the artifact and the record."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import registry
+from bench.cost import Costs, step_flops_per_image
+from bench.data import datasets, views
+from bench.data.pictures import Pictures
+from bench.data.wordvectors import read_distances
+from bench.draws import generator
+from bench.errors import StoreError
+from bench.graph import Run
+from bench.methods.base import Method
+from bench.networks import Network, build, initialise
+from bench.recipe import Spec, Subset
+from bench.schema import Distances
+from bench.store import Record, Store
+from bench.train import checkpoint, device
+from bench.train.engine import Job, Progress, Trained, train
+
+LIBRARIES = ("torch", "numpy", "torchvision")
+
+
+class Local:
+    """Carries out runs one after the other in this process.
+
+    Args:
+        store: where sources are taken from and records go.
+        costs: multiply-adds of the networks, for the record's FLOPs.
+        folder: where data sets lie.
+        download: whether a set that is not there may be downloaded into it.
+        where: the device.
+    """
+
+    def __init__(self, store: Store, costs: Costs, folder: Path, *, download: bool, where: torch.device) -> None:
+        self.store, self.costs, self.folder, self.download, self.device = store, costs, folder, download, where
+        self.sets: dict[str, datasets.Images] = {}
+
+    def execute(
+        self, run: Run, progress: Progress, out_of_time: Callable[[float], bool] = lambda seconds: False
+    ) -> Record:
+        """Train one run whose sources are there.
+
+        Raises:
+            bench.train.engine.Stopped: time was up; the checkpoint is written.
+            KdbenchError: data, sources, device or checkpoint are not as the run needs them.
+        """
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        networks = self._networks(run)
+        taken, teachers = {}, []
+        for edge, source in run.sources.items():
+            record, tensors = self._taken(source)
+            taken[edge] = {"record": record.stem, "artifact": str(record.artifact)}
+            if edge == "teacher":
+                teachers.append(self._loaded(_network(source, 0), tensors))
+            else:
+                networks = [self._loaded(network, tensors) for network in networks]
+        job = self._job(run, networks, teachers)
+        trained = train(job, progress, out_of_time=out_of_time)
+        record = self._record(run, job, trained, taken)
+        job.checkpoint.unlink(missing_ok=True)
+        return record
+
+    def _job(self, run: Run, networks: list[Network], teachers: list[Network]) -> Job:
+        reached = device.precision(run.stage.precision, self.device)
+        train_split, test_split = self._pictures(run, device.weights_dtype(reached))
+        return Job(
+            id=run.id,
+            seed=run.seed,
+            stage=run.stage,
+            networks=networks,
+            teachers=teachers,
+            method=make_method(run.stage.method, registry.SETS[run.stage.data.set].classes),
+            train=train_split,
+            test=test_split,
+            device=self.device,
+            precision=reached,
+            checkpoint=self.store.checkpoint(run),
+        )
+
+    def _networks(self, run: Run) -> list[Network]:
+        networks = []
+        for k in range(len(run.stage.networks)):
+            networks.append(_network(run, k))
+            initialise(networks[k], generator(run.seed, f"weights/{k}"))
+        return networks
+
+    def _taken(self, source: Run) -> tuple[Record, dict[str, torch.Tensor]]:
+        usable = self.store.usable(source)
+        if usable is None:
+            raise StoreError(f"{source.name} seed {source.seed}: its weights are not here; run its table first")
+        record, path = usable
+        return record, checkpoint.read(self.store.verified(record, path))[0]
+
+    def _loaded(self, network: Network, tensors: dict[str, torch.Tensor]) -> Network:
+        """The first network of a source: the one that its row deploys."""
+        own = {name.removeprefix("net0."): value for name, value in tensors.items() if name.startswith("net0.")}
+        network.load_state_dict(own)
+        return network
+
+    def _pictures(self, run: Run, dtype: torch.dtype) -> tuple[Pictures, Pictures]:
+        data = run.stage.data
+        if data.set not in self.sets:
+            self.sets[data.set] = datasets.load(data.set, self.folder, self.download)
+        images = self.sets[data.set]
+        train_part, test_part = _part(images.train_y, data.train), _part(images.test_y, data.test)
+        return (
+            Pictures(images.train_x[train_part], images.train_y[train_part], data, self.device, dtype, augment=True),
+            Pictures(images.test_x[test_part], images.test_y[test_part], data, self.device, dtype, augment=False),
+        )
+
+    def _record(self, run: Run, job: Job, trained: Trained, taken: dict[str, dict[str, str]]) -> Record:
+        record = Record(
+            key=run.key,
+            id=run.id,
+            name=run.name,
+            profile=run.profile,
+            seed=run.seed,
+            status=trained.status,
+            recipe=run.recipe,
+            results=trained.results,
+            curve=trained.curve,
+            versions=run.versions,
+            precision=job.precision,
+            device=device.name(self.device),
+            seconds=round(trained.seconds, 3),
+            flops=self._flops(run, job, len(trained.curve)),
+            peak_memory=device.peak_memory(self.device),
+            libraries=_libraries(),
+            commit=commit(),
+            warnings=trained.warnings,
+            taken=taken,
+            artifact=None,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            replica=self.store.replica(run),
+        )
+        if trained.status == "done":
+            path = self.store.artifact(record.stem)
+            record = replace(record, artifact=checkpoint.write(path, trained.tensors, {"id": run.id, "seed": run.seed}))
+        self.store.add(record)
+        return record
+
+    def _flops(self, run: Run, job: Job, epochs: int) -> int | None:
+        """Training steps, backward included; None for a network whose cost was never counted."""
+        entry = registry.SETS[run.stage.data.set]
+        geometry = (entry.classes, entry.channels, entry.size)
+        teachers = run.teacher.stage.networks[:1] if run.teacher else ()
+        found = [self.costs.get(n.name, n.params, *geometry) for n in (*run.stage.networks, *teachers)]
+        if any(cost is None for cost in found):
+            return None
+        macs = [cost.macs for cost in found if cost is not None]
+        trained, frozen = macs[: len(run.stage.networks)], macs[len(run.stage.networks) :]
+        refreshed = trained[:-1] if run.stage.update == "sequential" else []
+        return step_flops_per_image(trained, frozen, refreshed) * images_shown(run, len(job.train), epochs)
+
+
+def images_shown(run: Run, images: int, epochs: int) -> int:
+    """How many training images a run of so many epochs shows its networks, repeats counted."""
+    schedule = run.stage.schedule
+    if schedule.iterations is None:
+        return images * epochs
+    per_epoch = -(-images // schedule.batch)
+    whole, rest = divmod(min(schedule.iterations, epochs * per_epoch), per_epoch)
+    return whole * images + rest * schedule.batch
+
+
+def make_method(spec: Spec, classes: int) -> Method:
+    """Build a method; a parameter that is word distances is read from its file."""
+    params = {
+        key: torch.from_numpy(read_distances(value.file).matrix) if isinstance(value, Distances) else value
+        for key, value in spec.params.items()
+    }
+    method: Method = registry.METHODS[spec.name].load()(classes, **params)
+    return method
+
+
+def commit() -> str | None:
+    """The commit of the code, marked where files differ from it; from KDBENCH_COMMIT on a machine without git."""
+    root = Path(__file__).parents[2]
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return f"{head} and local changes" if _git(root, "status", "--porcelain", "bench", "recipes") else head
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get("KDBENCH_COMMIT")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _network(run: Run, k: int) -> Network:
+    entry, spec = registry.SETS[run.stage.data.set], run.stage.networks[k]
+    return build(spec.name, spec.params, entry.classes, entry.channels, entry.size)
+
+
+def _part(labels: np.ndarray[Any, np.dtype[np.int64]], part: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    if isinstance(part, Subset):
+        return views.subset(labels, part.fraction, part.per_class, part.seed)
+    return np.arange(len(labels))
+
+
+def _libraries() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Methods: the losses of the papers, one file each."""

@@ -1,0 +1,84 @@
+"""The contract of a method, and the three losses that most of them are made of."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.networks.base import Output
+
+
+class Outputs(NamedTuple):
+    """What the networks of a group and their frozen teachers said about one batch."""
+
+    students: Sequence[Output]
+    teachers: Sequence[Output]
+
+
+class Method(nn.Module):
+    """The loss of a method. It knows nothing of devices, optimisers, files or seeds.
+
+    Constant tables are buffers and extra trainable parts are parameters, so that the engine can move and train them.
+    A subclass takes ``classes`` and, by name, the parameters of its registry entry; word distances arrive as a
+    float64 tensor of shape (classes, classes).
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def loss(self, k: int, labels: Tensor, outputs: Outputs) -> dict[str, Tensor]:
+        """The named terms of network ``k``'s loss, to be summed; each is a scalar, the mean over the batch.
+
+        Args:
+            k: which network of the group the loss is for; the outputs of its peers arrive detached, except under
+                the update ``joint``.
+            labels: (N,) class numbers.
+            outputs: what each student and each teacher of the run gave for the batch.
+        """
+        raise NotImplementedError
+
+
+def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """log softmax(z / T), (N, C), in float32 or better whatever precision the network ran in."""
+    return functional.log_softmax(_full(logits) / temperature, dim=1)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy to one-hot labels, mean over the batch, in float32 or better."""
+    return functional.cross_entropy(_full(logits), labels)
+
+
+def kl_divergence(target: Tensor, log_p: Tensor) -> Tensor:
+    """KL(target || p), summed over the classes and averaged over the batch; 0 log 0 is 0.
+
+    Args:
+        target: (N, C) log-probabilities.
+        log_p: (N, C) log-probabilities.
+    """
+    return functional.kl_div(log_p, target, reduction="batchmean", log_target=True)
+
+
+class SoftLabels(Method):
+    """Cross entropy plus KL to a soft label that depends on the class alone (FFDWV, eq. 8 and 9)."""
+
+    log_table: Tensor
+
+    def __init__(self, classes: int, table: Tensor) -> None:
+        super().__init__(classes)
+        self.register_buffer("log_table", table.log())
+
+    def loss(self, k: int, labels: Tensor, outputs: Outputs) -> dict[str, Tensor]:
+        """``ce`` and ``soft``, the KL from row ``labels`` of the table to the prediction."""
+        logits = outputs.students[k].logits
+        log_p = log_probabilities(logits)
+        return {
+            "ce": cross_entropy(logits, labels),
+            "soft": kl_divergence(self.log_table[labels].to(log_p.dtype), log_p),
+        }
+
+
+def _full(logits: Tensor) -> Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()

@@ -1,0 +1,109 @@
+"""Walks the graph: what is missing, in which order, until it is done or time is up."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.executors.local import Local
+from bench.graph import Run
+from bench.store import Record, Store
+from bench.train.engine import Progress, Stopped
+
+
+class Watcher(Progress, Protocol):
+    """Told of each run as it begins and ends, and of what happens in between."""
+
+    def begin(self, run: Run, number: int, count: int) -> None:
+        """Run ``number`` of ``count`` (from 1) begins."""
+
+    def end(self, run: Run, record: Record) -> None:
+        """A run left its record."""
+
+    def skip(self, run: Run, why: str) -> None:
+        """A run cannot be carried out now."""
+
+
+@dataclass
+class Summary:
+    """What a walk did: records written, runs left for later, and whether time was up."""
+
+    records: list[Record] = field(default_factory=list)
+    left: list[Run] = field(default_factory=list)
+    stopped: bool = False
+
+
+def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> list[Run]:
+    """The runs to carry out, sources first: those without a record, and the sources whose weights they need.
+
+    A run that diverged has a record; it is tried again only when asked. A source whose weights are gone is trained
+    again, as a replica.
+    """
+    missing = [run for run in runs if _missing(run, store, retry_diverged)]
+    ordered: dict[str, Run] = {}
+
+    def add(run: Run) -> None:
+        for source in run.sources.values():
+            if store.usable(source) is None:
+                add(source)
+        ordered.setdefault(run.key, run)
+
+    for run in missing:
+        add(run)
+    return list(ordered.values())
+
+
+def _missing(run: Run, store: Store, retry_diverged: bool) -> bool:
+    record = store.current(run)
+    return record is None or (retry_diverged and record.status == "diverged")
+
+
+def walk(
+    runs: Sequence[Run], executor: Local, watcher: Watcher, *, seconds: float | None = None, reserve: float = 0.0
+) -> Summary:
+    """Carry out runs in order.
+
+    Args:
+        runs: what :func:`todo` gave.
+        executor: where.
+        watcher: whom to tell.
+        seconds: the time there is; None is no limit. A run that does not fit ends with a checkpoint.
+        reserve: seconds of it to keep back, for what comes after.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds - reserve
+    summary = Summary()
+    for number, run in enumerate(runs, 1):
+        if summary.stopped or (deadline is not None and time.monotonic() >= deadline):
+            summary.stopped = True
+            summary.left.append(run)
+            continue
+        with executor.store.lock(run) as mine:
+            why = _obstacle(run, executor.store) if mine else "another process is training it"
+            if why:
+                watcher.skip(run, why)
+                summary.left.append(run)
+                continue
+            watcher.begin(run, number, len(runs))
+            try:
+                record = executor.execute(run, watcher, _clock(deadline))
+            except Stopped:
+                summary.stopped = True
+                summary.left.append(run)
+                continue
+        watcher.end(run, record)
+        summary.records.append(record)
+    return summary
+
+
+def _clock(deadline: float | None) -> Callable[[float], bool]:
+    """Whether an epoch as long as the last one would end after the deadline."""
+    return lambda seconds: deadline is not None and time.monotonic() + seconds > deadline
+
+
+def _obstacle(run: Run, store: Store) -> str | None:
+    for edge, source in run.sources.items():
+        if store.usable(source) is None:
+            record = store.current(source)
+            told = "diverged" if record is not None and record.status == "diverged" else "is not trained yet"
+            return f"its {edge}, {source.name} seed {source.seed}, {told}"
+    return None

@@ -1,0 +1,72 @@
+"""Which device a run trains on, in which precision, and what it is called."""
+
+import platform
+import resource
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from bench.errors import DeviceError
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+def choose(name: str | None) -> torch.device:
+    """The device of that name, or CUDA where present, else the CPU; DeviceError if it is not there."""
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"no device {name!r}; known: cpu, cuda, cuda:0, ...") from None
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r} is not supported; known: cpu, cuda, cuda:0, ...")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 natively: emulation is two to five times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(_cpu().get("amx_bf16") or _cpu().get("avx512_bf16"))
+
+
+def precision(asked: str, device: torch.device) -> str:
+    """The precision that a recipe's field reaches on a device; ``auto`` is bfloat16 only where it is native."""
+    if asked == "auto":
+        return "bfloat16" if computes_bf16(device) else "float32"
+    return asked
+
+
+def weights_dtype(reached: str) -> torch.dtype:
+    """The type of weights and inputs; under bfloat16 they stay float32 and autocast does the rest."""
+    return torch.float64 if reached == "float64" else torch.float32
+
+
+def autocast(reached: str, device: torch.device) -> AbstractContextManager[object]:
+    """Autocast for bfloat16, nothing otherwise; without its weight cache, which a CUDA graph could not replay."""
+    on = reached == "bfloat16"
+    return torch.autocast(device.type, dtype=_DTYPES[reached] if on else None, enabled=on, cache_enabled=False)
+
+
+def name(device: torch.device) -> str:
+    """The device's name and, for a CPU, how many threads torch uses."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu().get('cpu_name') or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most that torch held on a GPU since the start of the run, or the process's peak on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _cpu() -> dict[str, Any]:
+    """What torch knows of the processor; nothing in versions that cannot tell."""
+    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return found

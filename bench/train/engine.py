@@ -1,0 +1,274 @@
+"""One engine for every method: the steps of a run, its evaluation after each epoch, and its resumption."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from bench.data.pictures import Pictures
+from bench.data.views import epoch_draws
+from bench.errors import DeviceError
+from bench.methods.base import Method, Outputs
+from bench.networks.base import Network, Output
+from bench.recipe import Stage
+from bench.registry import OPTIMIZERS
+from bench.store import Result
+from bench.train import checkpoint, device, schedule
+from bench.train.speed import Batches
+from bench.train.updates import UPDATES
+
+TEST_BATCH = 1000
+CHECKPOINT_SECONDS = 10.0
+
+
+class Progress(Protocol):
+    """What a person sees of a run; called on the host, which is ahead of the device within an epoch."""
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        """Step ``step`` of ``steps`` of an epoch (counted from 1) was launched."""
+
+    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+        """An epoch is done; ``entry`` is its line of the curve."""
+
+
+class Stopped(Exception):  # noqa: N818  (not an error: the run goes on from its checkpoint)
+    """Time is up before the run was finished; its checkpoint is written."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, built and loaded: the engine knows nothing of files but its checkpoint."""
+
+    id: str
+    seed: int
+    stage: Stage
+    networks: Sequence[Network]
+    teachers: Sequence[Network]
+    method: Method
+    train: Pictures
+    test: Pictures
+    device: torch.device
+    precision: str
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave: ``tensors`` holds each network's weights and its float16 test logits."""
+
+    status: str
+    results: list[Result]
+    curve: list[dict[str, Any]]
+    tensors: dict[str, Tensor]
+    seconds: float
+    warnings: list[str]
+
+
+def train(job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] = lambda seconds: False) -> Trained:
+    """Train a run to its end, from its checkpoint if there is one.
+
+    Args:
+        job: the run.
+        progress: told of every step and epoch.
+        out_of_time: asked before each epoch, with the seconds that the last one took; True ends with a checkpoint.
+
+    Raises:
+        Stopped: ``out_of_time`` said so.
+        DeviceError: the checkpoint was begun in another precision.
+    """
+    run = _Run(job)
+    run.resume()
+    run.capture()
+    while run.epoch < run.epochs and run.status == "done":
+        if out_of_time(run.epoch_seconds):
+            run.save()
+            raise Stopped
+        run.one_epoch(progress)
+    return run.finish()
+
+
+class _Run:
+    def __init__(self, job: Job) -> None:
+        self.job, stage = job, job.stage
+        dtype = device.weights_dtype(job.precision)
+        for network in (*job.networks, *job.teachers):
+            network.to(job.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        job.method.to(job.device)
+        for teacher in job.teachers:
+            teacher.eval().requires_grad_(False)
+        self.teacher_buffers = [b.clone() for t in job.teachers for b in t.buffers()]
+        self.batches = Batches(self._train_batch, len(job.train), stage.schedule.batch, job.device)
+        self.tests = Batches(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
+        self.total = schedule.total_steps(stage.schedule, len(self.batches))
+        self.epochs = math.ceil(self.total / len(self.batches))
+        self.rates = torch.from_numpy(schedule.rates(stage.schedule, len(self.batches)))
+        self.epoch_rates = torch.zeros(len(self.batches), dtype=dtype, device=job.device)
+        self.lr = torch.zeros((), dtype=torch.float32, device=job.device)
+        component = OPTIMIZERS[stage.optimizer.name].load()
+        self.optimizers = [component(n.parameters(), self.lr, **stage.optimizer.params) for n in job.networks]
+        self.update = UPDATES[stage.update or "joint"]
+        self.sums: dict[str, Tensor] = {}
+        self.logits = [
+            torch.zeros(len(job.test), job.method.classes, dtype=torch.float16, device=job.device) for _ in job.networks
+        ]
+        self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
+        self.status, self.curve = "done", list[dict[str, Any]]()
+
+    # One batch: no value comes back to the host here.
+
+    def _train_batch(self, positions: Tensor) -> None:
+        images, labels = self.job.train.batch(positions)
+        self.lr.copy_(self.epoch_rates[positions[0] // self.job.stage.schedule.batch])
+        with torch.no_grad():
+            teachers = [self._forward(teacher, images) for teacher in self.job.teachers]
+
+        def loss(k: int, students: Sequence[Output]) -> Tensor:
+            terms = self.job.method.loss(k, labels, Outputs(students, teachers))
+            for name, term in terms.items():
+                self._add(f"{k}.{name}", term.detach() * len(labels))
+            self._add(f"{k}.hits", (students[k].logits.detach().argmax(1) == labels).sum())
+            return torch.stack(list(terms.values())).sum()
+
+        self.update(self.job.networks, self.optimizers, lambda network: self._forward(network, images), loss)
+
+    def _forward(self, network: Network, images: Tensor) -> Output:
+        with device.autocast(self.job.precision, self.job.device):
+            return network(images)
+
+    def _add(self, name: str, value: Tensor) -> None:
+        if name not in self.sums:
+            self.sums[name] = torch.zeros((), dtype=torch.float64, device=self.job.device)
+        self.sums[name] += value
+
+    @torch.no_grad()
+    def _test_batch(self, positions: Tensor) -> None:
+        images, labels = self.job.test.batch(positions)
+        for k, network in enumerate(self.job.networks):
+            logits = self._forward(network, images).logits
+            self.logits[k].index_copy_(0, positions, logits.to(torch.float16))
+            self._add(f"{k}.test", (logits.argmax(1) == labels).sum())
+
+    # One epoch.
+
+    def one_epoch(self, progress: Progress) -> None:
+        """Train and evaluate; read the sums once; keep a checkpoint."""
+        begun, first = time.monotonic(), self.epoch * len(self.batches)
+        steps = min(len(self.batches), self.total - first)
+        self._begin(first, steps)
+        self._mode(training=True)
+        self.batches.run(steps, lambda step: progress.step(self.epoch + 1, step, steps))
+        self._mode(training=False)
+        self.tests.run(len(self.tests))
+        shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
+        entry = self._entry(self.epoch + 1, shown, float(self.rates[first + steps - 1]))
+        self.epoch += 1
+        self.epoch_seconds = time.monotonic() - begun
+        self.seconds += self.epoch_seconds
+        entry["seconds"] = round(self.epoch_seconds, 3)
+        self.curve.append(entry)
+        if not all(math.isfinite(v) for net in entry["networks"] for v in net["loss"].values()):
+            self.status = "diverged"
+        left = self.seconds / self.epoch * (self.epochs - self.epoch)
+        progress.epoch(entry, self.epochs, shown / self.epoch_seconds, left)
+        if self.epoch < self.epochs and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+            self.save()
+
+    def _begin(self, first: int, steps: int) -> None:
+        data = self.job.stage.data
+        draws = epoch_draws(self.job.seed, self.epoch, len(self.job.train), data.crop_padding, data.flip)
+        self.job.train.draw(draws)
+        self.epoch_rates[:steps].copy_(self.rates[first : first + steps])
+        for total in self.sums.values():
+            total.zero_()
+
+    def _mode(self, *, training: bool) -> None:
+        for network in self.job.networks:
+            network.train(training)
+
+    def _entry(self, epoch: int, shown: int, lr: float) -> dict[str, Any]:
+        """One line of the curve; the only place where values come back to the host."""
+        names = list(self.sums)
+        sums = dict(zip(names, torch.stack([self.sums[name] for name in names]).tolist(), strict=True))
+        networks = []
+        for k in range(len(self.job.networks)):
+            own = {name.removeprefix(f"{k}."): value for name, value in sums.items() if name.startswith(f"{k}.")}
+            hits, test = own.pop("hits"), own.pop("test")
+            networks.append(
+                {
+                    "loss": {name: round(value / shown, 6) for name, value in own.items()},
+                    "train_error": round(100 - 100 * hits / shown, 4),
+                    "test_error": round(100 - 100 * test / len(self.job.test), 4),
+                }
+            )
+        return {"epoch": epoch, "lr": round(lr, 10), "networks": networks}
+
+    # Start, stop, end.
+
+    def _tensors(self) -> checkpoint.Tensors:
+        return checkpoint.tensors_of(self.job.networks, self.optimizers)
+
+    def _changing(self) -> Iterator[Tensor]:
+        yield from self._tensors().values()
+        yield from self.sums.values()
+
+    def capture(self) -> None:
+        """On CUDA, record a training and a test batch as graphs."""
+        if self.job.device.type != "cuda":
+            return
+        torch.backends.cudnn.benchmark = True
+        self._begin(self.epoch * len(self.batches), 0)
+        self._mode(training=True)
+        self.batches.capture(self._changing)
+        self._mode(training=False)
+        self.tests.capture(self._changing)
+
+    def save(self) -> None:
+        """Write the checkpoint of an epoch's end."""
+        about = {
+            "id": self.job.id,
+            "precision": self.job.precision,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "curve": self.curve,
+        }
+        checkpoint.write(self.job.checkpoint, self._tensors(), about)
+        self.saved = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if not self.job.checkpoint.is_file():
+            return
+        kept, about = checkpoint.read(self.job.checkpoint)
+        if about["precision"] != self.job.precision:
+            raise DeviceError(
+                f"{self.job.checkpoint} was begun in {about['precision']}, this device would go on in"
+                f" {self.job.precision}; go on where it was begun, or delete it to start this run again"
+            )
+        checkpoint.restore(self._tensors(), kept, self.job.checkpoint)
+        self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
+        self.epoch_seconds = self.seconds / max(1, self.epoch)
+
+    def finish(self) -> Trained:
+        """Results of the last and of the best epoch, weights and logits."""
+        frozen = [b for t in self.job.teachers for b in t.buffers()]
+        if not all(torch.equal(a, b) for a, b in zip(self.teacher_buffers, frozen, strict=True)):
+            raise AssertionError("a frozen teacher's buffers changed during training")
+        tensors = {f"net{k}.{name}": t for k, n in enumerate(self.job.networks) for name, t in n.state_dict().items()}
+        tensors |= {f"logits{k}": logits for k, logits in enumerate(self.logits)}
+        return Trained(self.status, _results(self.curve, self.status), self.curve, tensors, self.seconds, [])
+
+
+def _results(curve: list[dict[str, Any]], status: str) -> list[Result]:
+    """Last and best test error of each network; a diverged run has none."""
+    results = []
+    for k in range(len(curve[-1]["networks"])):
+        errors = [entry["networks"][k]["test_error"] for entry in curve]
+        best = min(errors)
+        done = status == "done"
+        results.append(Result(errors[-1], best, errors.index(best) + 1) if done else Result(None, None, None))
+    return results

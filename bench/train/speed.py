@@ -1,0 +1,72 @@
+"""A loop over a set in batches that never waits for the host; on CUDA each batch is one graph replay."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+WARM_UP = 3
+
+
+class Batches:
+    """Calls ``body(positions)`` for the positions 0 ... n-1, a batch at a time.
+
+    ``positions`` (int64, on the device) come from a counter on the device, so that the same captured graph serves
+    every batch. The eager path is the reference: it runs the same body.
+    """
+
+    def __init__(self, body: Callable[[Tensor], None], n: int, batch: int, device: torch.device) -> None:
+        self.body, self.n, self.batch, self.device = body, n, batch, device
+        self.cursor = torch.zeros((), dtype=torch.int64, device=device)
+        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+
+    def __len__(self) -> int:
+        """Batches a pass, the last one possibly smaller."""
+        return -(-self.n // self.batch)
+
+    def run(self, steps: int, each: Callable[[int], None] = lambda step: None) -> None:
+        """The first ``steps`` batches of a pass; ``each`` is called with the number launched so far."""
+        self.cursor.zero_()
+        for step in range(steps):
+            self._launch(min(self.batch, self.n - step * self.batch))
+            each(step + 1)
+
+    def capture(self, state: Callable[[], Iterable[Tensor]]) -> None:
+        """Record one graph for each batch size; ``state`` gives every tensor that the body changes.
+
+        Capture needs warm-up calls on a side stream, which change weights and sums: all is put back afterwards.
+        """
+        pool = torch.cuda.graph_pool_handle()
+        for size in sorted({min(self.batch, self.n), self.n % self.batch or self.batch}):
+            self._warm_up(size, state)
+            self.graphs[size] = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graphs[size], pool=pool):
+                self._step(size)
+
+    def _warm_up(self, size: int, state: Callable[[], Iterable[Tensor]]) -> None:
+        kept = [tensor.clone() for tensor in state()]
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                self.cursor.zero_()
+                self._step(size)
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+        _restore(state(), kept)
+
+    def _launch(self, size: int) -> None:
+        if size in self.graphs:
+            self.graphs[size].replay()
+        else:
+            self._step(size)
+
+    def _step(self, size: int) -> None:
+        self.body(self.cursor + torch.arange(size, device=self.device))
+        self.cursor += size
+
+
+@torch.no_grad()
+def _restore(tensors: Iterable[Tensor], kept: list[Tensor]) -> None:
+    """Put values back; a sum that the warm-up made for the first time begins at zero."""
+    for i, tensor in enumerate(tensors):
+        tensor.copy_(kept[i]) if i < len(kept) else tensor.zero_()
