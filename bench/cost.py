@@ -6,7 +6,6 @@ and reporting stay quick; only counting imports them.
 """
 
 import json
-import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import CostError
+from bench.graph import Run
+from bench.recipe import Data, Spec
+from bench.registry import SETS
+from bench.store import write_atomic
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,6 +60,39 @@ def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshe
     not subtracted; the optimiser and evaluation are not counted.
     """
     return forward_flops(3 * sum(trained) + sum(frozen) + sum(refreshed))
+
+
+def training_images(data: Data) -> int:
+    """How many images of its set a run is trained on."""
+    entry, part = SETS[data.set], data.train
+    if part == "all":
+        return entry.train
+    return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * entry.train)
+
+
+def images_shown(run: Run, epochs: int | None = None) -> int:
+    """How many images a run, or its first epochs, shows to its networks; repeats count."""
+    schedule, images = run.stage.schedule, training_images(run.stage.data)
+    per_epoch = -(-images // schedule.batch)
+    steps = schedule.iterations or (schedule.epochs or 0) * per_epoch
+    whole, rest = divmod(steps if epochs is None else min(steps, epochs * per_epoch), per_epoch)
+    return whole * images + rest * schedule.batch
+
+
+def training_flops(run: Run, costs: "Costs", epochs: int | None = None) -> int | None:
+    """FLOPs of all training steps of a run, or of its first epochs, without its sources' own training.
+
+    None where a network's cost was never counted.
+    """
+    stage = run.stage
+    teachers = run.teacher.stage.networks[:1] if run.teacher else ()
+    trained = [costs.of(network, stage.data.set) for network in stage.networks]
+    frozen = [costs.of(network, stage.data.set) for network in teachers]
+    macs = [[cost.macs for cost in found if cost is not None] for found in (trained, frozen)]
+    if None in trained or None in frozen:
+        return None
+    refreshed = macs[0][:-1] if stage.update == "sequential" else []
+    return step_flops_per_image(macs[0], macs[1], refreshed) * images_shown(run, epochs)
 
 
 def count(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost:
@@ -123,6 +159,11 @@ class Costs:
         entry = self._entries.get(_key(name, params, classes, channels, size))
         return None if entry is None else Cost(**entry["cost"])
 
+    def of(self, network: Spec, set_name: str) -> Cost | None:
+        """The remembered cost of a network as a recipe names it, on the images of a set; or None."""
+        entry = SETS[set_name]
+        return self.get(network.name, network.params, entry.classes, entry.channels, entry.size)
+
     def add(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int, cost: Cost) -> None:
         """Remember a cost in memory; :meth:`write` keeps it."""
         network = {"name": name, "params": dict(params), "classes": classes, "channels": channels, "size": size}
@@ -138,12 +179,7 @@ class Costs:
 
     def write(self) -> None:
         """Write the file anew, whole or not at all."""
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(self._entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            temporary.replace(self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomic(self._path, (json.dumps(self._entries, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _key(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> str:

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from bench import registry
+from bench.errors import UsageError
 from bench.recipe import Library, Ref, Row, Schedule, Spec, Stage, Subset
-from bench.schema import Distances
+from bench.schema import Distances, nearest
 
 Profile = Literal["paper", "short", "smoke"]
 PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke")
@@ -118,15 +119,24 @@ def plan(
         rows: names of rows; none means all.
         seeds: seeds to keep; none means all that the row names (the first two in the smoke profile).
         absent: whether a data set is not at hand; the smoke profile then takes its procedurally made stand-in.
+
+    Raises:
+        UsageError: a table, row or seed that no recipe has.
     """
     planner = _Planner(library, profile, absent)
-    wanted, kept = set(rows), set(seeds)
-    for name in tables:
-        table = library.table(name)
+    wanted, kept, chosen = set(rows), set(seeds), [library.table(name) for name in tables]
+    _check(wanted, {name for table in chosen for name in table.rows}, "row")
+    _check(kept, {seed for table in chosen for row in table.rows.values() for seed in row.seeds}, "seed")
+    for table in chosen:
         for row in table.rows.values():
             if row.stages and (not wanted or row.name in wanted):
-                planner.add_row(name, row, kept)
+                planner.add_row(table.name, row, kept)
     return planner.graph
+
+
+def _check(asked: set[Any], known: set[Any], noun: str) -> None:
+    for name in asked - known:
+        raise UsageError(f"no {noun} {name!r}; {nearest(str(name), map(str, known))}")
 
 
 def under(stage: Stage, profile: Profile, absent: Callable[[str], bool]) -> Stage:

@@ -93,7 +93,7 @@ SETS: Mapping[str, DataSet] = {
         size=32,
         train=50000,
         test=10000,
-        fingerprint="",
+        fingerprint="0b77c5f5f09b35eb",
         stand_in="synthetic10",
     ),
     "cifar100": DataSet(
@@ -104,7 +104,7 @@ SETS: Mapping[str, DataSet] = {
         size=32,
         train=50000,
         test=10000,
-        fingerprint="",
+        fingerprint="02ada2715d74d485",
         stand_in="synthetic100",
     ),
     "mnist": DataSet(
@@ -115,7 +115,7 @@ SETS: Mapping[str, DataSet] = {
         size=28,
         train=60000,
         test=10000,
-        fingerprint="",
+        fingerprint="c3225418d270c3d9",
         stand_in="synthetic-digits",
     ),
     "fashionmnist": DataSet(
@@ -126,16 +126,37 @@ SETS: Mapping[str, DataSet] = {
         size=28,
         train=60000,
         test=10000,
-        fingerprint="",
+        fingerprint="021756277b37bcc3",
         stand_in="synthetic-digits",
     ),
     "synthetic10": DataSet(
-        "bench.data.synthetic:make", 1, classes=10, channels=3, size=32, train=2000, test=1000, fingerprint=""
+        "bench.data.synthetic:make",
+        1,
+        classes=10,
+        channels=3,
+        size=32,
+        train=2000,
+        test=1000,
+        fingerprint="d4257e41ca0d6c6d",
     ),
     "synthetic100": DataSet(
-        "bench.data.synthetic:make", 1, classes=100, channels=3, size=32, train=2000, test=1000, fingerprint=""
+        "bench.data.synthetic:make",
+        1,
+        classes=100,
+        channels=3,
+        size=32,
+        train=2000,
+        test=1000,
+        fingerprint="098634852b99ebd3",
     ),
     "synthetic-digits": DataSet(
-        "bench.data.synthetic:make", 1, classes=10, channels=1, size=28, train=2000, test=1000, fingerprint=""
+        "bench.data.synthetic:make",
+        1,
+        classes=10,
+        channels=1,
+        size=28,
+        train=2000,
+        test=1000,
+        fingerprint="7c785dcd4f1a26b4",
     ),
 }

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bench.executors.local import Local
 from bench.graph import Run
@@ -26,11 +26,11 @@ class Watcher(Progress, Protocol):
 
 @dataclass
 class Summary:
-    """What a walk did: records written, runs left for later, and whether time was up."""
+    """What a walk did: records written, runs left for later, and why it ended early, if it did."""
 
     records: list[Record] = field(default_factory=list)
     left: list[Run] = field(default_factory=list)
-    stopped: bool = False
+    ended: Literal["done", "out of time", "interrupted"] = "done"
 
 
 def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> list[Run]:
@@ -73,31 +73,39 @@ def walk(
     deadline = None if seconds is None else time.monotonic() + seconds - reserve
     summary = Summary()
     for number, run in enumerate(runs, 1):
-        if summary.stopped or (deadline is not None and time.monotonic() >= deadline):
-            summary.stopped = True
-            summary.left.append(run)
-            continue
-        with executor.store.lock(run) as mine:
-            why = _obstacle(run, executor.store) if mine else "another process is training it"
-            if why:
-                watcher.skip(run, why)
-                summary.left.append(run)
-                continue
-            watcher.begin(run, number, len(runs))
+        if summary.ended == "done" and deadline is not None and time.monotonic() >= deadline:
+            summary.ended = "out of time"
+        record = None
+        if summary.ended == "done":
             try:
-                record = executor.execute(run, watcher, _clock(deadline))
+                record = _one(run, number, len(runs), executor, watcher, deadline)
             except Stopped:
-                summary.stopped = True
-                summary.left.append(run)
-                continue
-        watcher.end(run, record)
-        summary.records.append(record)
+                summary.ended = "out of time"
+            except KeyboardInterrupt:
+                summary.ended = "interrupted"
+        if record is None:
+            summary.left.append(run)
+        else:
+            summary.records.append(record)
     return summary
 
 
+def _one(run: Run, number: int, count: int, executor: Local, watcher: Watcher, deadline: float | None) -> Record | None:
+    """One run under its lock; None if it cannot be carried out now."""
+    with executor.store.lock(run) as mine:
+        why = _obstacle(run, executor.store) if mine else "another process is training it"
+        if why:
+            watcher.skip(run, why)
+            return None
+        watcher.begin(run, number, count)
+        record = executor.execute(run, watcher, _clock(deadline))
+    watcher.end(run, record)
+    return record
+
+
 def _clock(deadline: float | None) -> Callable[[float], bool]:
-    """Whether an epoch as long as the last one would end after the deadline."""
-    return lambda seconds: deadline is not None and time.monotonic() + seconds > deadline
+    """Whether an epoch about as long as the last one would end after the deadline."""
+    return lambda seconds: deadline is not None and time.monotonic() + 1.1 * seconds > deadline
 
 
 def _obstacle(run: Run, store: Store) -> str | None:

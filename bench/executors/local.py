@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bench import registry
-from bench.cost import Costs, step_flops_per_image
+from bench.cost import Costs, training_flops
 from bench.data import datasets, views
 from bench.data.pictures import Pictures
 from bench.data.wordvectors import read_distances
@@ -58,44 +58,21 @@ class Local:
         """
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        networks = self._networks(run)
+        networks = fresh_networks(run)
         taken, teachers = {}, []
         for edge, source in run.sources.items():
             record, tensors = self._taken(source)
             taken[edge] = {"record": record.stem, "artifact": str(record.artifact)}
             if edge == "teacher":
-                teachers.append(self._loaded(_network(source, 0), tensors))
+                teachers.append(_loaded(make_network(source, 0), tensors))
             else:
-                networks = [self._loaded(network, tensors) for network in networks]
-        job = self._job(run, networks, teachers)
+                networks = [_loaded(network, tensors) for network in networks]
+        pictures = self._pictures(run, device.weights_dtype(device.precision(run.stage.precision, self.device)))
+        job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run))
         trained = train(job, progress, out_of_time=out_of_time)
         record = self._record(run, job, trained, taken)
         job.checkpoint.unlink(missing_ok=True)
         return record
-
-    def _job(self, run: Run, networks: list[Network], teachers: list[Network]) -> Job:
-        reached = device.precision(run.stage.precision, self.device)
-        train_split, test_split = self._pictures(run, device.weights_dtype(reached))
-        return Job(
-            id=run.id,
-            seed=run.seed,
-            stage=run.stage,
-            networks=networks,
-            teachers=teachers,
-            method=make_method(run.stage.method, registry.SETS[run.stage.data.set].classes),
-            train=train_split,
-            test=test_split,
-            device=self.device,
-            precision=reached,
-            checkpoint=self.store.checkpoint(run),
-        )
-
-    def _networks(self, run: Run) -> list[Network]:
-        networks = []
-        for k in range(len(run.stage.networks)):
-            networks.append(_network(run, k))
-            initialise(networks[k], generator(run.seed, f"weights/{k}"))
-        return networks
 
     def _taken(self, source: Run) -> tuple[Record, dict[str, torch.Tensor]]:
         usable = self.store.usable(source)
@@ -103,12 +80,6 @@ class Local:
             raise StoreError(f"{source.name} seed {source.seed}: its weights are not here; run its table first")
         record, path = usable
         return record, checkpoint.read(self.store.verified(record, path))[0]
-
-    def _loaded(self, network: Network, tensors: dict[str, torch.Tensor]) -> Network:
-        """The first network of a source: the one that its row deploys."""
-        own = {name.removeprefix("net0."): value for name, value in tensors.items() if name.startswith("net0.")}
-        network.load_state_dict(own)
-        return network
 
     def _pictures(self, run: Run, dtype: torch.dtype) -> tuple[Pictures, Pictures]:
         data = run.stage.data
@@ -136,7 +107,7 @@ class Local:
             precision=job.precision,
             device=device.name(self.device),
             seconds=round(trained.seconds, 3),
-            flops=self._flops(run, job, len(trained.curve)),
+            flops=training_flops(run, self.costs, len(trained.curve)),
             peak_memory=device.peak_memory(self.device),
             libraries=_libraries(),
             commit=commit(),
@@ -152,28 +123,43 @@ class Local:
         self.store.add(record)
         return record
 
-    def _flops(self, run: Run, job: Job, epochs: int) -> int | None:
-        """Training steps, backward included; None for a network whose cost was never counted."""
-        entry = registry.SETS[run.stage.data.set]
-        geometry = (entry.classes, entry.channels, entry.size)
-        teachers = run.teacher.stage.networks[:1] if run.teacher else ()
-        found = [self.costs.get(n.name, n.params, *geometry) for n in (*run.stage.networks, *teachers)]
-        if any(cost is None for cost in found):
-            return None
-        macs = [cost.macs for cost in found if cost is not None]
-        trained, frozen = macs[: len(run.stage.networks)], macs[len(run.stage.networks) :]
-        refreshed = trained[:-1] if run.stage.update == "sequential" else []
-        return step_flops_per_image(trained, frozen, refreshed) * images_shown(run, len(job.train), epochs)
+
+def make_job(
+    run: Run,
+    networks: Sequence[Network],
+    teachers: Sequence[Network],
+    pictures: tuple[Pictures, Pictures],
+    where: torch.device,
+    unfinished: Path,
+) -> Job:
+    """A run with everything that the engine needs; ``pictures`` are those to train and to test on."""
+    return Job(
+        id=run.id,
+        seed=run.seed,
+        stage=run.stage,
+        networks=networks,
+        teachers=teachers,
+        method=make_method(run.stage.method, registry.SETS[run.stage.data.set].classes),
+        train=pictures[0],
+        test=pictures[1],
+        device=where,
+        precision=device.precision(run.stage.precision, where),
+        checkpoint=unfinished,
+    )
 
 
-def images_shown(run: Run, images: int, epochs: int) -> int:
-    """How many training images a run of so many epochs shows its networks, repeats counted."""
-    schedule = run.stage.schedule
-    if schedule.iterations is None:
-        return images * epochs
-    per_epoch = -(-images // schedule.batch)
-    whole, rest = divmod(min(schedule.iterations, epochs * per_epoch), per_epoch)
-    return whole * images + rest * schedule.batch
+def fresh_networks(run: Run) -> list[Network]:
+    """The networks of a run with the initial weights of its seed: the k-th of a group is the same in every row."""
+    networks = [make_network(run, k) for k in range(len(run.stage.networks))]
+    for k, network in enumerate(networks):
+        initialise(network, generator(run.seed, f"weights/{k}"))
+    return networks
+
+
+def make_network(run: Run, k: int) -> Network:
+    """The k-th network of a run, for its set's images."""
+    entry, spec = registry.SETS[run.stage.data.set], run.stage.networks[k]
+    return build(spec.name, spec.params, entry.classes, entry.channels, entry.size)
 
 
 def make_method(spec: Spec, classes: int) -> Method:
@@ -201,9 +187,11 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _network(run: Run, k: int) -> Network:
-    entry, spec = registry.SETS[run.stage.data.set], run.stage.networks[k]
-    return build(spec.name, spec.params, entry.classes, entry.channels, entry.size)
+def _loaded(network: Network, tensors: dict[str, torch.Tensor]) -> Network:
+    """With the weights of a source's first network: the one that its row deploys."""
+    own = {name.removeprefix("net0."): value for name, value in tensors.items() if name.startswith("net0.")}
+    network.load_state_dict(own)
+    return network
 
 
 def _part(labels: np.ndarray[Any, np.dtype[np.int64]], part: Any) -> np.ndarray[Any, np.dtype[np.int64]]:

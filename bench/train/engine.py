@@ -75,24 +75,27 @@ def train(job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] 
     Args:
         job: the run.
         progress: told of every step and epoch.
-        out_of_time: asked before each epoch, with the seconds that the last one took; True ends with a checkpoint.
+        out_of_time: asked before each epoch, with the seconds that the last one took (True ends with a checkpoint),
+            and within it, with 0 (True gives this epoch up).
 
     Raises:
         Stopped: ``out_of_time`` said so.
         DeviceError: the checkpoint was begun in another precision.
     """
-    run = _Run(job)
+    run = Training(job)
     run.resume()
     run.capture()
     while run.epoch < run.epochs and run.status == "done":
         if out_of_time(run.epoch_seconds):
             run.save()
             raise Stopped
-        run.one_epoch(progress)
+        run.one_epoch(progress, out_of_time)
     return run.finish()
 
 
-class _Run:
+class Training:
+    """One run in progress: its networks on the device, its sums, its place in the schedule."""
+
     def __init__(self, job: Job) -> None:
         self.job, stage = job, job.stage
         dtype = device.weights_dtype(job.precision)
@@ -155,13 +158,19 @@ class _Run:
 
     # One epoch.
 
-    def one_epoch(self, progress: Progress) -> None:
+    def one_epoch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> None:
         """Train and evaluate; read the sums once; keep a checkpoint."""
         begun, first = time.monotonic(), self.epoch * len(self.batches)
         steps = min(len(self.batches), self.total - first)
-        self._begin(first, steps)
+
+        def each(step: int) -> None:
+            progress.step(self.epoch + 1, step, steps)
+            if out_of_time(0.0):
+                raise Stopped
+
+        self.begin(first, steps)
         self._mode(training=True)
-        self.batches.run(steps, lambda step: progress.step(self.epoch + 1, step, steps))
+        self.batches.run(steps, each)
         self._mode(training=False)
         self.tests.run(len(self.tests))
         shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
@@ -178,7 +187,8 @@ class _Run:
         if self.epoch < self.epochs and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.save()
 
-    def _begin(self, first: int, steps: int) -> None:
+    def begin(self, first: int, steps: int) -> None:
+        """Lay out an epoch on the device: its order and views, and the rates of its steps; sums begin at zero."""
         data = self.job.stage.data
         draws = epoch_draws(self.job.seed, self.epoch, len(self.job.train), data.crop_padding, data.flip)
         self.job.train.draw(draws)
@@ -207,6 +217,43 @@ class _Run:
             )
         return {"epoch": epoch, "lr": round(lr, 10), "networks": networks}
 
+    # For estimates.
+
+    def time_steps(self, count: int) -> tuple[float, float]:
+        """Seconds of a training step, and of a test batch, after one of each that warms up."""
+        self.capture()
+        self.begin(0, 0)
+        self._mode(training=True)
+        self.batches.run(1)
+        self._synchronise()
+        begun = time.monotonic()
+        self.batches.run(count)
+        self._synchronise()
+        step = (time.monotonic() - begun) / count
+        self._mode(training=False)
+        begun = time.monotonic()
+        self.tests.run(1)
+        self._synchronise()
+        return step, time.monotonic() - begun
+
+    def activation_bytes(self) -> int:
+        """What autograd keeps of one training step for the backward pass, each storage once."""
+        kept: dict[int, int] = {}
+
+        def pack(tensor: Tensor) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        self.begin(0, 0)
+        self._mode(training=True)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            self.batches.run(1)
+        return sum(kept.values())
+
+    def _synchronise(self) -> None:
+        if self.job.device.type == "cuda":
+            torch.cuda.synchronize(self.job.device)
+
     # Start, stop, end.
 
     def _tensors(self) -> checkpoint.Tensors:
@@ -221,7 +268,7 @@ class _Run:
         if self.job.device.type != "cuda":
             return
         torch.backends.cudnn.benchmark = True
-        self._begin(self.epoch * len(self.batches), 0)
+        self.begin(self.epoch * len(self.batches), 0)
         self._mode(training=True)
         self.batches.capture(self._changing)
         self._mode(training=False)

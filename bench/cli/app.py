@@ -1,0 +1,193 @@
+"""The commands. Each imports what it needs when it runs, so that ``--help`` and planning never wait for torch."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bench.errors import KdbenchError
+
+Profile = Literal["paper", "short", "smoke"]
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `kdbench list` names it.")]
+ProfileOption = Annotated[
+    Profile | None,
+    typer.Option(
+        help="paper: as published; short: a tenth of the schedule; smoke: a few steps. [default: paper with CUDA, else smoke]"
+    ),
+]
+Rows = Annotated[list[str] | None, typer.Option("--row", help="Only this row (may be repeated).")]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed (may be repeated).")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder with the data sets. [default: $KDBENCH_DATA, else data/]")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... [default: cuda where present]")]
+
+app = typer.Typer(
+    name="kdbench",
+    help="Reproduce the tables of knowledge-distillation papers: several seeds, costs, verdicts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line; a fault that a person can mend is one line and exit code 2."""
+    try:
+        app()
+    except KdbenchError as error:
+        print(f"kdbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of a pipe left (`kdbench list | head`): nothing more to say, and no traceback at exit.
+        sys.stdout = None  # type: ignore[assignment]
+
+
+@app.command("list")
+def list_() -> None:
+    """The tables, and how much of each is done."""
+    from bench.cli import show
+
+    show.tables()
+
+
+@app.command()
+def check() -> None:
+    """Read every recipe and say what is wrong with it, with file and line."""
+    from bench.cli import show
+
+    show.check()
+
+
+@app.command()
+def run(
+    table: TableName,
+    profile: ProfileOption = None,
+    row: Rows = None,
+    seed: Seeds = None,
+    data: DataOption = None,
+    device: DeviceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the graph: what is done, what would run.")] = False,
+    retry_diverged: Annotated[
+        bool, typer.Option("--retry-diverged", help="Train runs again that ended in NaN.")
+    ] = False,
+) -> None:
+    """Train what is missing of a table. The same command goes on where it was stopped."""
+    from bench.cli import work
+
+    work.run(table, profile, row or [], seed or [], data, device, dry_run=dry_run, retry_diverged=retry_diverged)
+
+
+@app.command()
+def report(
+    table: TableName,
+    format: Annotated[
+        Literal["text", "markdown", "latex", "csv", "json"], typer.Option(help="How to print it.")
+    ] = "text",
+    profile: Annotated[
+        Profile, typer.Option(help="short or smoke add a marked column of that profile's runs.")
+    ] = "paper",
+    data: DataOption = None,
+    write: Annotated[bool, typer.Option("--write", help="Write results/tables/TABLE.md instead of printing.")] = False,
+) -> None:
+    """Print a table: published beside reproduced, with verdicts and footnotes."""
+    from bench.cli import show
+
+    show.report(table, format, profile, data, write=write)
+
+
+@app.command()
+def cost(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table's networks.")] = None,
+    recount: Annotated[
+        bool, typer.Option("--recount", help="Count again with fvcore and write results/costs.json.")
+    ] = False,
+) -> None:
+    """Multiply-adds, FLOPs and parameters of the networks."""
+    from bench.cli import show
+
+    show.cost(table, recount=recount)
+
+
+@app.command()
+def similarity(
+    set_: Annotated[str, typer.Argument(metavar="SET", help="cifar10, cifar100, ...")],
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="A word2vec file, binary or text, gzipped or not. [default: the shipped distances]"),
+    ] = None,
+    table: Annotated[str, typer.Option(help="The table whose label map names the words.")] = "ffdwv-table2",
+    length: Annotated[Literal["raw", "unit"], typer.Option(help="Vectors as they are, or scaled to length 1.")] = "raw",
+    distance: Annotated[
+        Literal["euclidean", "sqeuclidean", "cosine"], typer.Option(help="Between two vectors.")
+    ] = "euclidean",
+    reading: Annotated[
+        Literal["vectors", "rows"],
+        typer.Option(help="Of eq. 6: between vectors, or between rows of the distance matrix."),
+    ] = "vectors",
+    csv: Annotated[Path | None, typer.Option(help="Write the similarity matrix here.")] = None,
+    figure: Annotated[
+        list[Path] | None, typer.Option(help="Draw the heat map here (.png or .svg; may be repeated).")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="With --vectors: replace the table's shipped distances.")
+    ] = False,
+) -> None:
+    """The similarity matrix of a set's class names (FFDWV, eq. 7 and Figure 2)."""
+    from bench.cli import words
+
+    words.similarity(set_, vectors, table, length, distance, reading, csv, figure or [], write=write)
+
+
+@app.command()
+def estimate(
+    table: TableName,
+    profile: Annotated[Profile, typer.Option(help="Which profile to estimate.")] = "paper",
+    row: Rows = None,
+    device: DeviceOption = None,
+) -> None:
+    """Time, memory and FLOPs of a table on this machine, from a few timed steps; trains nothing."""
+    from bench.cli import work
+
+    work.estimate(table, profile, row or [], device)
+
+
+@app.command()
+def prepare(
+    sets: Annotated[list[str], typer.Argument(metavar="SET...", help="cifar10, cifar100, mnist, fashionmnist")],
+    data: DataOption = None,
+) -> None:
+    """Fetch data sets where they are missing, and verify them."""
+    from bench.cli import work
+
+    work.prepare(sets, data)
+
+
+@app.command()
+def gpu(
+    budget: Annotated[float, typer.Option(help="Seconds there are, packing included.")] = 540,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the packed records and checkpoints; what is packed there is taken in first."),
+    ] = Path("build/gpu"),
+    table: Annotated[list[str] | None, typer.Option(help="Only this table (may be repeated).")] = None,
+    profile: Annotated[Profile, typer.Option(help="Which profile to run.")] = "paper",
+    data: DataOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Run as many missing runs as fit in a time budget, the most valuable first, and pack what came out."""
+    from bench.cli import work
+
+    work.gpu(budget, out, table or [], profile, data, device)
+
+
+@app.command()
+def collect(
+    folder: Annotated[Path, typer.Argument(help="A folder that `kdbench gpu` packed.")],
+) -> None:
+    """Take in records, weights and checkpoints that another machine packed; nothing is overwritten."""
+    from bench.cli import work
+
+    work.collect(folder)

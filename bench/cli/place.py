@@ -1,0 +1,43 @@
+"""Where recipes, results and data lie."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data import datasets
+from bench.recipe import Library, load
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project folder: the current one if it has recipes, else the checkout that kdbench was installed from."""
+
+    root: Path
+    data: Path
+    data_was_named: bool
+
+    @classmethod
+    def find(cls, data: Path | None) -> "Place":
+        """``data`` is what ``--data`` said; else KDBENCH_DATA; else ``data/`` in the project."""
+        here = Path.cwd()
+        root = here if (here / "recipes").is_dir() else Path(__file__).parents[2]
+        named = data or (Path(os.environ["KDBENCH_DATA"]) if os.environ.get("KDBENCH_DATA") else None)
+        return cls(root, named or root / "data", named is not None)
+
+    @property
+    def results(self) -> Path:
+        """The folder of records, tables and figures."""
+        return self.root / "results"
+
+    def library(self) -> Library:
+        """All recipes."""
+        return load(self.root / "recipes")
+
+    def store(self) -> Store:
+        """All records."""
+        return Store(self.results)
+
+    def absent(self, name: str) -> bool:
+        """Whether a data set is not in the data folder."""
+        return not datasets.available(name, self.data)

@@ -1,0 +1,1 @@
+"""Data sets, views of them (subsets, augmentation) and word vectors."""

@@ -1,0 +1,70 @@
+"""What a run will take on this machine, from a few timed steps on random images; nothing is trained."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench import registry
+from bench.cost import training_images
+from bench.data.pictures import Pictures
+from bench.draws import generator
+from bench.executors.local import fresh_networks, make_job, make_network
+from bench.graph import Run
+from bench.train import device, schedule
+from bench.train.engine import TEST_BATCH, Training
+
+TIMED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds a step, seconds a run with its evaluations, and bytes: of weights, optimiser, activations and data."""
+
+    step: float
+    seconds: float
+    memory: int
+
+
+def workloads(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs that cost the same, together: all that differs is the seed, the soft labels or the rates."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        teachers = [run.teacher.recipe["networks"]] if run.teacher else []
+        said = {key: run.recipe[key] for key in ("networks", "update", "precision")}
+        shape = {"batch": run.stage.schedule.batch, "set": run.stage.data.set, "method": run.stage.method.name}
+        groups.setdefault(json.dumps([said, shape, teachers], sort_keys=True), []).append(run)
+    return {_title(own[0]): own for own in groups.values()}
+
+
+def _title(run: Run) -> str:
+    stage = run.stage
+    said = " + ".join("-".join(map(str, (n.name, *n.params.values()))) for n in stage.networks)
+    return f"{stage.method.name} {said} on {stage.data.set}, {stage.precision}, batch {stage.schedule.batch}"
+
+
+def measure(run: Run, where: torch.device) -> Took:
+    """Time one warm step and a few more, and one test batch; a run is that times its steps and epochs."""
+    batch, entry = run.stage.schedule.batch, registry.SETS[run.stage.data.set]
+    dtype = device.weights_dtype(device.precision(run.stage.precision, where))
+    pictures = tuple(_noise(run, count, where, dtype) for count in (batch * (1 + TIMED_STEPS), TEST_BATCH))
+    teachers = [make_network(run.teacher, 0)] if run.teacher else []
+    training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path()))
+    activations = training.activation_bytes()
+    step, test = training.time_steps(TIMED_STEPS)
+    per_epoch = -(-training_images(run.stage.data) // batch)
+    steps = schedule.total_steps(run.stage.schedule, per_epoch)
+    data = (entry.train + entry.test) * entry.channels * (entry.size + 2 * run.stage.data.crop_padding) ** 2
+    weights = sum(p.nbytes for network in training.job.networks for p in network.parameters())
+    seconds = steps * step + -(-steps // per_epoch) * test * entry.test / TEST_BATCH
+    # A trained weight has a gradient and a momentum beside it.
+    return Took(step, seconds, activations + data + 3 * weights)
+
+
+def _noise(run: Run, count: int, where: torch.device, dtype: torch.dtype) -> Pictures:
+    entry, draws = registry.SETS[run.stage.data.set], generator(0, "estimate")
+    images = draws.integers(0, 256, (count, entry.size, entry.size, entry.channels), dtype=np.uint8)
+    return Pictures(images, draws.integers(0, entry.classes, count), run.stage.data, where, dtype, augment=True)

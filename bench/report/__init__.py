@@ -1,0 +1,1 @@
+"""Tables, verdicts and figures made from recipes and records; imports no torch."""

@@ -1,0 +1,117 @@
+"""From records to the measured cells of a row, and what must be said of the runs behind them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from bench.graph import Graph, Run
+from bench.recipe import Row
+from bench.report.sheet import Epoch, Measured
+from bench.report.verdict import Verdict, judge
+from bench.store import Record, Store
+
+BOTH: tuple[Epoch, ...] = ("last", "best")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A run of a row that has a record."""
+
+    seed: int
+    run: Run
+    record: Record
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All runs of a row that have a record, and how many it plans."""
+
+    planned: int
+    found: tuple[Sample, ...]
+
+
+def collect(graph: Graph, store: Store, table: str, row: Row) -> Samples:
+    """The records of a row's runs in a plan."""
+    runs = graph.rows.get((table, row.name), {})
+    found = ((seed, run, store.find(run)) for seed, run in runs.items())
+    return Samples(len(runs), tuple(Sample(seed, run, record) for seed, run, record in found if record is not None))
+
+
+def protocols(row: Row) -> tuple[Epoch, ...]:
+    """The published protocol; both where it is unknown or where there is nothing to be judged."""
+    cell = row.published.get("error")
+    if cell is None or row.unscored or cell.protocol == "unknown":
+        return BOTH
+    return (cell.protocol,)
+
+
+def errors(row: Row, samples: Samples, protocol: Epoch) -> dict[int, float]:
+    """Test error (%) by seed of the runs that did not diverge: the first network's, or the mean over a group."""
+    found = {sample.seed: _error(row, sample.record, protocol) for sample in samples.found}
+    return {seed: error for seed, error in found.items() if error is not None}
+
+
+def _error(row: Row, record: Record, protocol: Epoch) -> float | None:
+    results = record.results if row.report == "mean" else record.results[:1]
+    values = [result.last_error if protocol == "last" else result.best_error for result in results]
+    known = [value for value in values if value is not None]
+    return fmean(known) if record.status == "done" and values and len(known) == len(values) else None
+
+
+def measure(row: Row, samples: Samples, protocol: Epoch, margin: float | None) -> Measured:
+    """Our cell under one protocol; without a margin, or for a row that is not scored, it carries no verdict."""
+    values = errors(row, samples, protocol)
+    cell = row.published.get("error")
+    mean = fmean(values.values()) if values else None
+    diverged = len(samples.found) - len(values)
+    verdict = None
+    if cell is not None and margin is not None and not row.unscored:
+        verdict = judge([*values.values()], cell, margin)
+        if diverged and not values:
+            verdict = Verdict("undecided", "every run diverged")
+    return Measured(
+        protocol=protocol,
+        values=values,
+        planned=samples.planned,
+        diverged=diverged,
+        mean=mean,
+        sd=stdev(values.values()) if len(values) > 1 else None,
+        difference=None if mean is None or cell is None else mean - cell.value,
+        verdict=verdict,
+    )
+
+
+def caveats(samples: Samples) -> Iterator[str]:
+    """What a reader must know of the runs behind one cell: older versions, mixed precision, different sources."""
+    old = [sample for sample in samples.found if sample.record.id != sample.run.id]
+    if old:
+        runs = f"{len(old)} of {len(samples.found)} runs {'was' if len(old) == 1 else 'were'}"
+        yield f"{runs} made by an older version of {', '.join(_changed(old)) or 'a run that they take from'}"
+    reached = sorted({sample.record.precision for sample in samples.found})
+    if len(reached) > 1:
+        yield f"runs in {' and '.join(reached)}"
+    for edge in ("teacher", "init"):
+        if _differ(samples.found, edge):
+            noun = {"teacher": "teachers", "init": "initial weights"}[edge]
+            yield f"the runs saw different {noun}: what the recipe names was trained more than once"
+
+
+def _changed(old: Iterable[Sample]) -> list[str]:
+    """Names of the components whose version has changed since."""
+    return sorted(
+        {
+            name
+            for sample in old
+            for name, version in sample.run.versions.items()
+            if sample.record.versions.get(name) != version
+        }
+    )
+
+
+def _differ(found: Sequence[Sample], edge: str) -> bool:
+    """Whether runs that name the same source took artifacts of different bytes."""
+    digests: dict[str, set[str]] = {}
+    for sample in found:
+        if edge in sample.run.sources and edge in sample.record.taken:
+            digests.setdefault(sample.run.sources[edge].key, set()).add(sample.record.taken[edge]["artifact"])
+    return any(len(seen) > 1 for seen in digests.values())

@@ -1,0 +1,109 @@
+"""A finished table as plain values: everything that any of its formats can show, and nothing about how."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.graph import Profile
+from bench.recipe import Cell
+from bench.recipe.model import Metric
+from bench.report.verdict import Verdict
+
+Epoch = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Our test errors (%) under one protocol; diverged runs are counted but are in neither ``values`` nor ``mean``.
+
+    ``values`` is by seed, ``planned`` the seeds that the recipe names, ``sd`` the sample standard deviation (ddof 1),
+    ``difference`` our mean minus the published value.
+    """
+
+    protocol: Epoch
+    values: Mapping[int, float]
+    planned: int
+    diverged: int
+    mean: float | None
+    sd: float | None
+    difference: float | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class CostCell:
+    """A published cost beside the derived one; params in millions, trcost and tecost in 1e8 FLOPs an image."""
+
+    published: float | None
+    derived: float | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """FLOPs of training one seed of a row, all epochs, backward included; None where a network was not counted yet.
+
+    ``own`` is the row's own stages, ``whole`` adds every run that these take from, such as the teacher's training.
+    """
+
+    own: int | None
+    whole: int | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes."""
+
+    name: str
+    label: str
+    group: str
+    available: bool
+    unscored: str | None = None
+    published: Cell | None = None
+    measured: tuple[Measured, ...] = ()
+    verdict: Verdict | None = None
+    costs: Mapping[Metric, CostCell] = field(default_factory=dict)
+    smaller: tuple[Measured, ...] = ()
+    training: Training = Training(None, None)
+    marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A sentence of the paper, the rows that it compares, and what our runs say of it."""
+
+    text: str
+    better: str
+    worse: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the paper-profile columns were made from: ``records`` of the ``planned`` runs, sources included."""
+
+    planned: int
+    records: int
+    commits: tuple[str, ...]
+    devices: tuple[str, ...]
+    first: str | None
+    last: str | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of a paper beside its reproduction. ``smaller`` names the reduced profile shown apart, if any."""
+
+    table: str
+    title: str
+    paper: str
+    grouped_by: str
+    margin: float
+    columns: tuple[Metric, ...]
+    smaller: Profile | None
+    lines: tuple[Line, ...]
+    claims: tuple[Claimed, ...]
+    footnotes: tuple[str, ...]
+    assumed: tuple[str, ...]
+    deviations: tuple[str, ...]
+    provenance: Provenance

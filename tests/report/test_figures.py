@@ -1,0 +1,50 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from bench.report.figures import heatmap
+
+
+@pytest.mark.parametrize("count", [2, 10, 100])
+def test_a_heatmap_is_a_picture_with_light_and_dark_cells(count, tmp_path):
+    matrix = np.full((count, count), 0.01) + np.eye(count)
+    heatmap([f"class_{i}" for i in range(count)], matrix, "Title", tmp_path / "new" / "map.png")
+    picture = imread(tmp_path / "new" / "map.png")
+    assert min(picture.shape[:2]) > 500
+    assert picture[..., :3].min() < 0.2
+    assert picture[..., :3].max() == 1.0
+
+
+def test_numbers_are_printed_for_few_classes_only(tmp_path):
+    for count in (10, 20, 21):
+        heatmap([str(i) for i in range(count)], np.full((count, count), 0.125), "Title", tmp_path / f"{count}.svg")
+    printed = {count: (tmp_path / f"{count}.svg").read_text().count("<!-- 0.125 -->") for count in (10, 20, 21)}
+    assert printed == {10: 100, 20: 400, 21: 0}
+
+
+def test_the_same_matrix_gives_the_same_svg(tmp_path):
+    for name in ("a.svg", "b.svg"):
+        heatmap(["cat", "dog"], np.array([[0.7, 0.3], [0.4, 0.6]]), "Title", tmp_path / name)
+    text = (tmp_path / "a.svg").read_text()
+    assert text == (tmp_path / "b.svg").read_text()
+    assert "<!-- cat -->" in text
+
+
+def test_numbers_on_dark_cells_are_white(tmp_path):
+    heatmap(["cat", "dog"], np.array([[0.9, 0.1], [0.1, 0.9]]), "Title", tmp_path / "map.svg")
+    cells = re.findall(r"<!-- (0\.\d00) -->\s*<g( style=\"fill: #ffffff\")?", (tmp_path / "map.svg").read_text())
+    assert [(number, bool(white)) for number, white in cells] == [
+        ("0.900", True),
+        ("0.100", False),
+        ("0.100", False),
+        ("0.900", True),
+    ]
+
+
+def test_matplotlib_is_imported_only_when_a_figure_is_drawn():
+    code = "import sys, bench.report.figures; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

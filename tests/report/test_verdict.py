@@ -1,0 +1,210 @@
+from collections import Counter
+from math import sqrt
+
+import numpy as np
+import pytest
+import scipy.special  # noqa: F401 (imported once here, so that no example pays for it)
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.recipe import Cell
+from bench.report.verdict import Verdict, claim, combine, judge, judge_cost
+
+# Multiples of 1/64 are added and subtracted without rounding, so that properties hold exactly.
+SIXTY_FOURTHS = st.integers(-64 * 50, 64 * 50).map(lambda k: k / 64)
+ERRORS = st.lists(SIXTY_FOURTHS, min_size=0, max_size=8)
+MARGINS = st.integers(1, 64 * 4).map(lambda k: k / 64)
+SPREADS = st.tuples(st.sampled_from(["sd", "se", "half-range", "unknown"]), st.integers(0, 128).map(lambda k: k / 64))
+
+
+@st.composite
+def cells(draw: st.DrawFn) -> Cell:
+    meaning, spread = draw(SPREADS)
+    n = draw(st.one_of(st.integers(1, 9), st.just("unknown")))
+    return Cell(draw(SIXTY_FOURTHS), "", n=n, spread=draw(st.sampled_from([spread, None])), meaning=meaning)
+
+
+def single(value: float) -> Cell:
+    return Cell(value, "", n=1)
+
+
+def moved(cell: Cell, by: float, sign: int = 1) -> Cell:
+    return Cell(sign * cell.value + by, cell.source, cell.n, cell.protocol, cell.spread, cell.meaning)
+
+
+def test_one_published_run_is_one_draw_of_our_spread() -> None:
+    ours = [30.1, 30.4, 29.9, 30.2]
+    verdict = judge(ours, single(30.0), 0.5)
+    s, n = np.std(ours, ddof=1), 4
+    assert verdict.d == pytest.approx(0.15)
+    assert verdict.se == pytest.approx(s * sqrt(1 + 1 / n))
+    assert verdict.dof == 3
+    assert verdict.h95 == pytest.approx(stats.t.ppf(0.975, 3) * s * sqrt(1.25))
+    assert verdict.h90 == pytest.approx(stats.t.ppf(0.95, 3) * s * sqrt(1.25))
+
+
+@pytest.mark.parametrize(("meaning", "spread"), [("sd", 0.4), ("se", 0.4 / sqrt(5))])
+def test_a_published_mean_with_a_known_spread_is_compared_by_welch(meaning: str, spread: float) -> None:
+    ours = [30.1, 30.4, 29.9, 30.2]
+    published = Cell(29.5, "", n=5, spread=spread, meaning=meaning)  # type: ignore[arg-type]
+    verdict = judge(ours, published, 0.5)
+    expected = stats.ttest_ind_from_stats(float(np.mean(ours)), float(np.std(ours, ddof=1)), 4, 29.5, 0.4, 5, equal_var=False)
+    assert verdict.d is not None
+    assert verdict.se is not None
+    assert verdict.dof is not None
+    assert verdict.d / verdict.se == pytest.approx(expected.statistic)
+    assert 2 * stats.t.sf(verdict.d / verdict.se, verdict.dof) == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("meaning", ["half-range", "unknown"])
+@pytest.mark.parametrize("n", [2, 5, "unknown"])
+def test_a_spread_of_another_kind_counts_as_unknown(meaning: str, n: int | str) -> None:
+    ours = [30.1, 30.4, 29.9]
+    published = Cell(30.0, "", n=n, spread=0.2, meaning=meaning)  # type: ignore[arg-type]
+    assert judge(ours, published, 0.5) == judge(ours, single(30.0), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("ours", "word", "reason"),
+    [
+        ([], "no runs yet", ""),
+        ([30.0], "undecided", "too few seeds"),
+        ([30.0, 30.05, 29.95, 30.0, 30.0], "reproduced", "within the margin"),
+        ([30.3, 30.0, 30.2, 30.6, 30.1], "compatible", "within h95"),
+        ([31.0, 31.1, 30.9, 31.0, 31.0], "not reproduced", "beyond"),
+        ([30.0, 30.9], "undecided", "too few seeds"),
+        ([30.0, 32.0, 28.0, 31.0, 29.0], "undecided", "spread is too wide"),
+        ([30.46, 30.38, 30.42, 30.44, 30.5], "undecided", "real but inside the margin"),
+    ],
+)
+def test_words_and_reasons(ours: list[float], word: str, reason: str) -> None:
+    verdict = judge(ours, single(30.0), 0.5)
+    assert verdict.word == word
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(("value", "word"), [(30.0, "reproduced"), (30.5, "reproduced"), (30.6, "not reproduced")])
+@pytest.mark.parametrize("published", [single(30.0), Cell(30.0, "", n=3, spread=0.0, meaning="sd")])
+def test_runs_that_are_all_equal(value: float, word: str, published: Cell) -> None:
+    verdict = judge([value] * 3, published, 0.5)
+    assert (verdict.word, verdict.h95) == (word, 0.0)
+
+
+@given(ERRORS, cells(), MARGINS, SIXTY_FOURTHS)
+def test_only_the_difference_counts(ours: list[float], published: Cell, margin: float, shift: float) -> None:
+    assert judge([x + shift for x in ours], moved(published, shift), margin) == judge(ours, published, margin)
+
+
+@given(ERRORS, cells(), MARGINS)
+def test_too_high_and_too_low_are_alike(ours: list[float], published: Cell, margin: float) -> None:
+    one, other = judge(ours, published, margin), judge([-x for x in ours], moved(published, 0, -1), margin)
+    assert (one.word, one.reason, one.h90, one.h95) == (other.word, other.reason, other.h90, other.h95)
+    assert one.d is None or one.d == -(other.d or 0)
+
+
+@given(ERRORS, cells(), MARGINS, MARGINS)
+def test_a_larger_margin_takes_no_success_away(ours: list[float], published: Cell, margin: float, more: float) -> None:
+    before, after = judge(ours, published, margin), judge(ours, published, margin + more)
+    if before.word in ("reproduced", "compatible"):
+        assert after.word in ("reproduced", before.word)
+    if before.word != "not reproduced":
+        assert after.word != "not reproduced"
+
+
+@given(st.lists(SIXTY_FOURTHS, min_size=2, max_size=8), cells(), MARGINS)
+def test_every_word_means_what_the_design_says(ours: list[float], published: Cell, margin: float) -> None:
+    v = judge(ours, published, margin)
+    assert v.d is not None
+    assert v.h90 is not None
+    assert v.h95 is not None
+    d = abs(v.d)
+    assert (v.word == "reproduced") == (d + v.h90 <= margin)
+    assert (v.word == "compatible") == (v.word != "reproduced" and d <= v.h95 <= 2 * margin)
+    assert (v.word == "not reproduced") == (d > v.h95 and d > margin)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "off", "success", "failure"), [(5, 0.0, 82, 2.5), (5, 1.0, None, 77), (10, 0.0, 95, 3.3), (10, 1.0, None, 92)]
+)
+def test_how_often_a_verdict_is_right(seeds: int, off: float, success: float | None, failure: float) -> None:
+    """Standard deviation 0.25, margin 0.5, one published run: the percentages that the documentation promises."""
+    draws = np.random.Generator(np.random.Philox(seeds))
+    trials = 3000
+    ours = draws.normal(30 + off, 0.25, (trials, seeds)).tolist()
+    published = draws.normal(30, 0.25, trials).tolist()
+    words = Counter(judge(runs, single(value), 0.5).word for runs, value in zip(ours, published, strict=True))
+    percent = {word: 100 * count / trials for word, count in words.items()}
+    assert percent["not reproduced"] == pytest.approx(failure, abs=2.5 if off else 1.0)
+    if success is not None:
+        assert percent["reproduced"] + percent["compatible"] == pytest.approx(success, abs=2.5)
+
+
+@pytest.mark.parametrize(
+    ("gain", "word"), [([0.5, 0.6, 0.4], "holds"), ([-0.5, -0.6, -0.4], "contradicted"), ([0.5, -0.6, 0.4], "undecided")]
+)
+def test_a_claim_is_tested_on_pairs(gain: list[float], word: str) -> None:
+    worse = {1: 30.0, 2: 35.0, 3: 25.0, 4: 1.0}
+    better = {seed: worse[seed] - g for seed, g in enumerate(gain, 1)}
+    verdict = claim(better, worse)
+    expected = stats.ttest_rel([worse[s] for s in better], [*better.values()], alternative="greater")
+    assert verdict.word == word
+    assert verdict.n == 3
+    assert verdict.d == pytest.approx(sum(gain) / 3)
+    assert verdict.p == pytest.approx(expected.pvalue)
+    assert f"n = 3, mean difference {verdict.d:.2f}, p = " in verdict.reason
+
+
+@pytest.mark.parametrize(("better", "word"), [({}, "no runs yet"), ({2: 1.0}, "no runs yet"), ({1: 29.0}, "undecided")])
+def test_a_claim_needs_pairs(better: dict[int, float], word: str) -> None:
+    assert claim(better, {1: 30.0}).word == word
+
+
+@pytest.mark.parametrize(("gain", "word"), [(1.0, "holds"), (-1.0, "contradicted"), (0.0, "undecided")])
+def test_a_claim_whose_differences_are_all_equal(gain: float, word: str) -> None:
+    assert claim({1: 30.0 - gain, 2: 31.0 - gain}, {1: 30.0, 2: 31.0}).word == word
+
+
+@given(st.dictionaries(st.integers(1, 5), SIXTY_FOURTHS, min_size=2), SIXTY_FOURTHS)
+def test_a_claim_and_its_opposite_exclude_each_other(worse: dict[int, float], gain: float) -> None:
+    better = {seed: x - gain * seed for seed, x in worse.items()}
+    one, other = claim(better, worse), claim(worse, better)
+    assume(one.p is not None and other.p is not None)
+    assert (one.p or 0) + (other.p or 0) == pytest.approx(1)
+    assert (one.word == "holds") == (other.word == "contradicted")
+
+
+def test_a_word_stands_where_all_protocols_say_it() -> None:
+    good, bad = judge([30.0] * 3, single(30.0), 0.5), judge([31.0] * 3, single(30.0), 0.5)
+    fine = judge([30.1] * 3, single(30.0), 0.5)
+    assert combine({"best": good}) == good
+    assert combine({"last": good, "best": good}) == good
+    assert combine({"last": good, "best": fine}).word == "reproduced"
+    both = combine({"last": bad, "best": good})
+    assert (both.word, both.reason) == ("undecided", "last epoch: not reproduced; best epoch: reproduced")
+
+
+@pytest.mark.parametrize(
+    ("published", "derived"),
+    [(5.05, 5.063), (5.06, 5.05), (6.43, 6.4457), (10.10, 10.126), (2.76, 2.7652), (1.38, 1.3826), (0.5, 0.473), (1.7, 1.737)],
+)
+def test_costs_that_agree(published: float, derived: float) -> None:
+    assert judge_cost(published, derived).word == "agrees"
+
+
+@pytest.mark.parametrize(("published", "derived"), [(5.05, 4.953), (0.5, 0.44), (1.7, 1.76), (8.29, 8.41)])
+def test_costs_that_do_not(published: float, derived: float) -> None:
+    verdict = judge_cost(published, derived)
+    assert verdict.word == "inconsistent"
+    assert f"{derived:.4g}" in verdict.reason
+
+
+@pytest.mark.parametrize(("published", "derived", "floor"), [(0.97, 1.3826, 1.38), (0.59, 5.063, 5.05)])
+def test_training_cannot_cost_less_than_the_network_that_it_runs(published: float, derived: float, floor: float) -> None:
+    verdict = judge_cost(published, derived, floor)
+    assert verdict == Verdict("inconsistent", verdict.reason, d=derived - published)
+    assert "a training step runs the deployed network, so it cannot cost less" in verdict.reason
+
+
+def test_a_training_cost_of_one_network_is_its_own() -> None:
+    assert judge_cost(5.05, 5.063, 5.06).word == "agrees"
