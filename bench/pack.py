@@ -34,8 +34,8 @@ def pack(store: Store, files: Iterable[Path], out: Path) -> list[Path]:
 def unpack(store: Store, folder: Path) -> list[Path]:
     """Take in the archive in a folder, if there is one: records are merged, weights and checkpoints laid beside them.
 
-    Returns the files of the store that the archive held. Nothing that is already here is overwritten, except a checkpoint by a
-    later one of the same run.
+    Returns the files of the store that the archive held. Nothing that is already here is overwritten, except a
+    checkpoint by a later one of the same run.
 
     Raises:
         StoreError: the archive cannot be read, holds something else, or contradicts a record that is here.

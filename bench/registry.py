@@ -53,110 +53,31 @@ class DataSet(Component):
     stand_in: str | None = None
 
 
+# One line a component.
+# fmt: off
 NETWORKS: Mapping[str, Component] = {
-    "resnet": Component(
-        "bench.networks.resnet:ResNet",
-        1,
-        {
-            "depth": PositiveInt,
-            "block": Literal["basic", "bottleneck"],
-            "shortcut": Literal["A", "B"],
-            "width": Positive,
-        },
-    ),
+    "resnet": Component("bench.networks.resnet:ResNet", 1, {"depth": PositiveInt, "block": Literal["basic", "bottleneck"], "shortcut": Literal["A", "B"], "width": Positive}),
 }
 
 METHODS: Mapping[str, MethodEntry] = {
     "vanilla": MethodEntry("bench.methods.vanilla:Vanilla", 1),
     "ffdwv": MethodEntry("bench.methods.ffdwv:FFDWV", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}),
-    "label_smoothing": MethodEntry(
-        "bench.methods.label_smoothing:LabelSmoothing", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}
-    ),
-    "kd": MethodEntry(
-        "bench.methods.kd:KD", 1, {"temperature": Positive, "soften": Literal["both", "teacher"]}, teachers=1
-    ),
+    "label_smoothing": MethodEntry("bench.methods.label_smoothing:LabelSmoothing", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}),
+    "kd": MethodEntry("bench.methods.kd:KD", 1, {"temperature": Positive, "soften": Literal["both", "teacher"]}, teachers=1),
     "dml": MethodEntry("bench.methods.dml:DML", 1, group=True),
 }
 
 OPTIMIZERS: Mapping[str, Component] = {
-    "sgd": Component(
-        "bench.train.optim:sgd", 1, {"momentum": NonNegative, "nesterov": bool, "weight_decay": NonNegative}
-    ),
+    "sgd": Component("bench.train.optim:sgd", 1, {"momentum": NonNegative, "nesterov": bool, "weight_decay": NonNegative}),
 }
 
 SETS: Mapping[str, DataSet] = {
-    "cifar10": DataSet(
-        "bench.data.datasets:from_torchvision",
-        1,
-        classes=10,
-        channels=3,
-        size=32,
-        train=50000,
-        test=10000,
-        fingerprint="0b77c5f5f09b35eb",
-        stand_in="synthetic10",
-    ),
-    "cifar100": DataSet(
-        "bench.data.datasets:from_torchvision",
-        1,
-        classes=100,
-        channels=3,
-        size=32,
-        train=50000,
-        test=10000,
-        fingerprint="02ada2715d74d485",
-        stand_in="synthetic100",
-    ),
-    "mnist": DataSet(
-        "bench.data.datasets:from_torchvision",
-        1,
-        classes=10,
-        channels=1,
-        size=28,
-        train=60000,
-        test=10000,
-        fingerprint="c3225418d270c3d9",
-        stand_in="synthetic-digits",
-    ),
-    "fashionmnist": DataSet(
-        "bench.data.datasets:from_torchvision",
-        1,
-        classes=10,
-        channels=1,
-        size=28,
-        train=60000,
-        test=10000,
-        fingerprint="021756277b37bcc3",
-        stand_in="synthetic-digits",
-    ),
-    "synthetic10": DataSet(
-        "bench.data.synthetic:make",
-        1,
-        classes=10,
-        channels=3,
-        size=32,
-        train=2000,
-        test=1000,
-        fingerprint="d4257e41ca0d6c6d",
-    ),
-    "synthetic100": DataSet(
-        "bench.data.synthetic:make",
-        1,
-        classes=100,
-        channels=3,
-        size=32,
-        train=2000,
-        test=1000,
-        fingerprint="098634852b99ebd3",
-    ),
-    "synthetic-digits": DataSet(
-        "bench.data.synthetic:make",
-        1,
-        classes=10,
-        channels=1,
-        size=28,
-        train=2000,
-        test=1000,
-        fingerprint="7c785dcd4f1a26b4",
-    ),
+    "cifar10": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=3, size=32, train=50000, test=10000, fingerprint="0b77c5f5f09b35eb", stand_in="synthetic10"),
+    "cifar100": DataSet("bench.data.datasets:from_torchvision", 1, classes=100, channels=3, size=32, train=50000, test=10000, fingerprint="02ada2715d74d485", stand_in="synthetic100"),
+    "mnist": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=1, size=28, train=60000, test=10000, fingerprint="c3225418d270c3d9", stand_in="synthetic-digits"),
+    "fashionmnist": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=1, size=28, train=60000, test=10000, fingerprint="021756277b37bcc3", stand_in="synthetic-digits"),
+    "synthetic10": DataSet("bench.data.synthetic:make", 1, classes=10, channels=3, size=32, train=2000, test=1000, fingerprint="d4257e41ca0d6c6d"),
+    "synthetic100": DataSet("bench.data.synthetic:make", 1, classes=100, channels=3, size=32, train=2000, test=1000, fingerprint="098634852b99ebd3"),
+    "synthetic-digits": DataSet("bench.data.synthetic:make", 1, classes=10, channels=1, size=28, train=2000, test=1000, fingerprint="7c785dcd4f1a26b4"),
 }
+# fmt: on

@@ -1,7 +1,8 @@
 """Reads a YAML mapping into typed values; every fault names the file, the line and the nearest valid name.
 
-A type is what a recipe may say there: ``bool``, ``int``, ``float``, ``str``, ``Literal``, ``X | None``, ``tuple[X, ...]``,
-``dict[str, X]``, a dataclass (one key a field, nothing else), or one of those in ``Annotated`` with a check.
+A type is what a recipe may say there: ``bool``, ``int``, ``float``, ``str``, ``Literal``, ``X | None``,
+``tuple[X, ...]``, ``dict[str, X]``, a dataclass (one key a field, nothing else), or one of those in ``Annotated``
+with a check.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +37,7 @@ NonNegativeInt = Annotated[int, Check(lambda x: x >= 0, "0 or more")]
 
 @dataclass(frozen=True)
 class Distances:
-    """Word distances that a method takes as a parameter: a CSV file, and the digest that stands for it in a run's key."""
+    """Word distances that a method takes: a CSV file, and the digest that stands for it in a run's key."""
 
     name: str
     file: Path

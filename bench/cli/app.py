@@ -13,7 +13,7 @@ TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `kd
 ProfileOption = Annotated[
     Profile | None,
     typer.Option(
-        help="paper: as published; short: a tenth of the schedule; smoke: a few steps. [default: paper with CUDA, else smoke]"
+        help="paper: as published; short: a tenth of the epochs; smoke: few steps. [default: paper on CUDA, or smoke]"
     ),
 ]
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only this row (may be repeated).")]
@@ -42,7 +42,7 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         # The reader of a pipe left (`kdbench list | head`): nothing more to say, and no traceback at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
 
 
 @app.command("list")

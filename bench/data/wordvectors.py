@@ -1,7 +1,6 @@
 """Distances between class names from word vectors, and the soft labels made of them (FFDWV, section 3.2.1)."""
 
 import csv
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ class DistanceTable:
     matrix: Matrix
 
 
-def class_vectors(path: Path, classes: Sequence[str], labels: Mapping[str, str | list[str]]) -> Matrix:
+def class_vectors(path: Path, classes: Sequence[str], labels: Mapping[str, str | Sequence[str]]) -> Matrix:
     """Float64 (C, D): the vector of each class's name, else of its word, or the mean of its words, in ``labels``.
 
     Raises ``WordsError`` for a label of an unknown class, an empty list or a word without a vector.
@@ -86,7 +85,7 @@ def write_distances(path: Path, classes: Sequence[str], matrix: Matrix, provenan
 
 
 def read_distances(path: Path) -> DistanceTable:
-    """The distances of a file, at the six decimals that its digest stands for.
+    """The distances of a file, at six decimals.
 
     Raises ``WordsError`` with ``file:line`` for a file that is not square, symmetric, zero on its diagonal and
     non-negative, or whose rows and columns are not the same classes.
@@ -105,13 +104,7 @@ def read_distances(path: Path) -> DistanceTable:
     return DistanceTable(tuple(classes), matrix)
 
 
-def digest(path: Path) -> str:
-    """16 hex characters of the sha256 of a file's class names and numbers at six decimals, however it is written."""
-    table = read_distances(path)
-    return hashlib.sha256("\n".join(_lines(table.classes, table.matrix)).encode()).hexdigest()[:16]
-
-
-def _listed(words: str | list[str]) -> list[str]:
+def _listed(words: str | Sequence[str]) -> Sequence[str]:
     return [words] if isinstance(words, str) else words
 
 

@@ -16,10 +16,11 @@ import torch
 from bench import registry
 from bench.cost import Costs, training_flops
 from bench.data import datasets, views
+from bench.data.names import CLASSES
 from bench.data.pictures import Pictures
 from bench.data.wordvectors import read_distances
 from bench.draws import generator
-from bench.errors import StoreError
+from bench.errors import StoreError, WordsError
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.networks import Network, build, initialise
@@ -139,7 +140,7 @@ def make_job(
         stage=run.stage,
         networks=networks,
         teachers=teachers,
-        method=make_method(run.stage.method, registry.SETS[run.stage.data.set].classes),
+        method=make_method(run.stage.method, run.stage.data.set),
         train=pictures[0],
         test=pictures[1],
         device=where,
@@ -162,14 +163,22 @@ def make_network(run: Run, k: int) -> Network:
     return build(spec.name, spec.params, entry.classes, entry.channels, entry.size)
 
 
-def make_method(spec: Spec, classes: int) -> Method:
-    """Build a method; a parameter that is word distances is read from its file."""
+def make_method(spec: Spec, set_name: str) -> Method:
+    """Build a method for the classes of a set; a parameter that is word distances is read from its file."""
     params = {
-        key: torch.from_numpy(read_distances(value.file).matrix) if isinstance(value, Distances) else value
+        key: _distances(value, set_name) if isinstance(value, Distances) else value
         for key, value in spec.params.items()
     }
-    method: Method = registry.METHODS[spec.name].load()(classes, **params)
+    method: Method = registry.METHODS[spec.name].load()(registry.SETS[set_name].classes, **params)
     return method
+
+
+def _distances(words: Distances, set_name: str) -> torch.Tensor:
+    """The distances between a set's classes; WordsError where the file is about other classes."""
+    table, names = read_distances(words.file), CLASSES.get(set_name)
+    if len(table.classes) != registry.SETS[set_name].classes or (names is not None and table.classes != names):
+        raise WordsError(f"{words.file}: these are not the classes of {set_name}, in its order")
+    return torch.from_numpy(table.matrix)
 
 
 def commit() -> str | None:

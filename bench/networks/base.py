@@ -21,7 +21,8 @@ class Network(nn.Module):
 
     if TYPE_CHECKING:
 
-        def __call__(self, x: Tensor) -> Output: ...
+        def __call__(self, x: Tensor) -> Output:
+            """As ``forward``, whose type nn.Module does not pass on."""
 
     def forward(self, x: Tensor) -> Output:
         """Return the logits and the features of ``x``."""

@@ -1,6 +1,20 @@
 """Recipes: one YAML file a table, read into typed, checked values."""
 
 from bench.recipe.library import Library, load
-from bench.recipe.model import Cell, Claim, Data, Ref, Row, Schedule, Spec, Stage, Subset, Table
+from bench.recipe.model import Cell, Claim, Data, Ref, Row, Schedule, Spec, Stage, Subset, Table, Words
 
-__all__ = ["Cell", "Claim", "Data", "Library", "Ref", "Row", "Schedule", "Spec", "Stage", "Subset", "Table", "load"]
+__all__ = [
+    "Cell",
+    "Claim",
+    "Data",
+    "Library",
+    "Ref",
+    "Row",
+    "Schedule",
+    "Spec",
+    "Stage",
+    "Subset",
+    "Table",
+    "Words",
+    "load",
+]

@@ -115,6 +115,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Where a set's word distances stand (a file beside the recipe), and the words that its class names need.
+
+    ``labels`` maps a class whose own name has no vector to another word, or to words whose mean is taken.
+    """
+
+    distances: str
+    labels: dict[str, str | tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Claim:
     """A sentence of the paper that says that row ``better`` beats row ``worse``; both name rows of this table."""
 
@@ -134,6 +145,7 @@ class Table:
     columns: tuple[Metric, ...]
     grouped_by: str
     margin: float
+    words: dict[str, Words]
     rows: dict[str, Row]
     claims: tuple[Claim, ...]
     assumed: dict[str, str]

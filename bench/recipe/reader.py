@@ -1,14 +1,13 @@
 """One recipe file → one :class:`Table`: defaults of the table under those of a row under those of a stage."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bench import registry, schema
-from bench.recipe.model import Cell, Claim, Data, Metric, Ref, Row, Schedule, Spec, Stage, Table
+from bench.recipe.model import Cell, Claim, Data, Metric, Ref, Row, Schedule, Spec, Stage, Table, Words
 from bench.schema import Distances, PositiveInt, entries, fault, read
 
 STAGE_KEYS = ("data", "network", "method", "update", "schedule", "optimizer", "precision", "teacher", "init", "seed")
@@ -33,14 +32,6 @@ TABLE_KEYS = (
 NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "rows")
 
 
-@dataclass(frozen=True)
-class Words:
-    """Where a table's word distances stand, and which word is taken for a class whose own name has no vector."""
-
-    distances: str
-    labels: dict[str, str | tuple[str, ...]]
-
-
 def read_table(path: Path, shown: str) -> Table:
     """Read and check one file; references to other rows are checked once all tables are there."""
     root = schema.compose(path, shown)
@@ -56,6 +47,7 @@ def read_table(path: Path, shown: str) -> Table:
         columns=read(tuple[Metric, ...], found["columns"], "columns"),
         grouped_by=read(str, found["grouped_by"], "grouped_by"),
         margin=read(schema.Positive, found["margin"], "margin"),
+        words=reader.optional("words", dict[str, Words], {}),
         rows=rows,
         claims=reader.optional("claims", tuple[Claim, ...], ()),
         assumed=reader.optional("assumed", dict[str, str], {}),

@@ -27,6 +27,7 @@ def _row(sheet: Sheet, line: Line) -> dict[str, Any]:
         "scored": line.available and line.unscored is None,
         **_fields(line.published, "published", ("value", "spread", "meaning", "n", "protocol", "source")),
         **_measured(line.measured, ""),
+        **_compared(line.measured),
         "margin": sheet.margin,
         **_fields(line.verdict, "verdict", ("word", "reason")),
     }
@@ -42,8 +43,15 @@ def _measured(measured: Sequence[Measured], prefix: str) -> dict[str, Any]:
     for protocol in BOTH:
         found = next((m for m in measured if m.protocol == protocol), None)
         said[f"{prefix}{protocol}_n"] = found and len(found.values)
-        said |= _fields(found, f"{prefix}{protocol}", ("mean", "sd", "difference"))
-        said |= _fields(found and found.verdict, f"{prefix}{protocol}", ("h90", "h95"))
+        said |= _fields(found, f"{prefix}{protocol}", ("mean", "sd"))
+    return said
+
+
+def _compared(measured: Sequence[Measured]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for protocol in BOTH:
+        found = next((m for m in measured if m.protocol == protocol), None)
+        said |= _fields(found, protocol, ("difference",)) | _fields(found and found.verdict, protocol, ("h90", "h95"))
     return said
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from bench.graph import Graph, Run
-from bench.recipe import Row
+from bench.recipe import Cell, Row
 from bench.report.sheet import Epoch, Measured
 from bench.report.verdict import Verdict, judge
 from bench.store import Record, Store
@@ -58,15 +58,14 @@ def _error(row: Row, record: Record, protocol: Epoch) -> float | None:
     return fmean(known) if record.status == "done" and values and len(known) == len(values) else None
 
 
-def measure(row: Row, samples: Samples, protocol: Epoch, margin: float | None) -> Measured:
-    """Our cell under one protocol; without a margin, or for a row that is not scored, it carries no verdict."""
+def measure(row: Row, samples: Samples, protocol: Epoch, published: Cell | None, margin: float) -> Measured:
+    """Our cell under one protocol, compared with ``published`` where that is given; an unscored row gets no verdict."""
     values = errors(row, samples, protocol)
-    cell = row.published.get("error")
     mean = fmean(values.values()) if values else None
     diverged = len(samples.found) - len(values)
     verdict = None
-    if cell is not None and margin is not None and not row.unscored:
-        verdict = judge([*values.values()], cell, margin)
+    if published is not None and not row.unscored:
+        verdict = judge([*values.values()], published, margin)
         if diverged and not values:
             verdict = Verdict("undecided", "every run diverged")
     return Measured(
@@ -76,7 +75,7 @@ def measure(row: Row, samples: Samples, protocol: Epoch, margin: float | None) -
         diverged=diverged,
         mean=mean,
         sd=stdev(values.values()) if len(values) > 1 else None,
-        difference=None if mean is None or cell is None else mean - cell.value,
+        difference=None if mean is None or published is None else mean - published.value,
         verdict=verdict,
     )
 

@@ -76,8 +76,7 @@ def _main(sheet: Sheet) -> Grid:
     }
     for metric in sheet.columns:
         if metric in COST_NAMES:
-            header = f"{COST_NAMES[metric]}\npubl. / ours"
-            columns[metric] = (header, lambda line, metric=metric: _cost(line.costs[metric]))  # type: ignore[misc]
+            columns[metric] = (COST_NAMES[metric], _cost_column(metric))
     if sheet.smaller:
         columns["smaller"] = (f"{sheet.smaller} profile:\nnot a result", lambda line: _measured(line.smaller))
     headers = [sheet.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in columns.values())]
@@ -98,15 +97,15 @@ def _groups(lines: Sequence[Line]) -> list[str]:
 
 
 def _published(cell: Cell | None) -> list[str]:
-    """For example ``29.03 ± 0.22`` over ``half-range, n = 2, best``."""
+    """For example ``29.03 ± 0.22`` over ``half-range, n=2, best``."""
     if cell is None:
         return [ABSENT]
     runs = UNKNOWN if cell.n == "unknown" else cell.n
     epoch = f"epoch {UNKNOWN}" if cell.protocol == "unknown" else cell.protocol
     if cell.spread is None:
-        return [f"{cell.value:.2f}", f"n = {runs}, {epoch}"]
+        return [f"{cell.value:.2f}", f"n={runs}, {epoch}"]
     meaning = f"± {UNKNOWN}" if cell.meaning == "unknown" else cell.meaning
-    return [f"{cell.value:.2f} ± {cell.spread:.2f}", f"{meaning}, n = {runs}, {epoch}"]
+    return [f"{cell.value:.2f} ± {cell.spread:.2f}", f"{meaning}, n={runs}, {epoch}"]
 
 
 def _measured(measured: Sequence[Measured]) -> list[str]:
@@ -123,7 +122,7 @@ def _mean(m: Measured) -> str:
 
 def _count(m: Measured) -> str:
     if len(m.values) == m.planned:
-        return f"n = {m.planned}"
+        return f"n={m.planned}"
     return f"{len(m.values)}/{m.planned} seeds" + (f", {m.diverged} NaN" if m.diverged else "")
 
 
@@ -137,6 +136,10 @@ def _verdict(line: Line) -> str:
     if line.verdict is None:
         return "not published"
     return f"undecided: {line.verdict.reason}" if line.verdict.word == "undecided" else line.verdict.word
+
+
+def _cost_column(metric: Metric) -> Callable[[Line], Sequence[str]]:
+    return lambda line: _cost(line.costs[metric])
 
 
 def _cost(cost: CostCell) -> list[str]:
@@ -157,7 +160,7 @@ def _legend(sheet: Sheet) -> tuple[str, ...]:
         f"Top-1 test error in %, lower is better; {UNKNOWN} is not stated in the paper.",
         "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± sample standard deviation over n "
         "seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
-        f"Verdicts allow a margin of {sheet.margin:g} points.",
+        f"Verdicts allow a margin of {sheet.margin:g} points. Costs: published / ours.",
     )
     return (*fixed, *(COST_LEGENDS[metric] for metric in sheet.columns if metric in COST_LEGENDS))
 

@@ -79,11 +79,11 @@ def _line(sources: _Sources, row: Row) -> Line:
         return replace(bare, marks=_kept(marks))
     samples = collect(sources.paper, sources.store, sources.table.name, row)
     reduced = collect(sources.smaller, sources.store, sources.table.name, row)
-    measured = tuple(measure(row, samples, protocol, sources.table.margin) for protocol in protocols(row))
+    cell, margin = row.published.get("error"), sources.table.margin
+    measured = tuple(measure(row, samples, protocol, cell, margin) for protocol in protocols(row))
     verdicts: dict[str, Verdict] = {m.protocol: m.verdict for m in measured if m.verdict is not None}
     wanted = [metric for metric in sources.table.columns if metric in COST_METRICS]
     costs = cost_cells(sources.library, row, sources.costs, wanted)
-    cell = row.published.get("error")
     marks["published"] = sources.notes.mark([cell.note] if cell and cell.note else [])
     marks["measured"] = sources.notes.mark(caveats(samples))
     marks["verdict"] = sources.notes.mark([row.unscored] if row.unscored else [])
@@ -96,7 +96,7 @@ def _line(sources: _Sources, row: Row) -> Line:
         measured=measured,
         verdict=combine(verdicts) if verdicts else None,
         costs=costs,
-        smaller=tuple(measure(row, reduced, protocol, None) for protocol in protocols(row) if reduced.planned),
+        smaller=tuple(measure(row, reduced, protocol, None, margin) for protocol in protocols(row) if reduced.planned),
         training=training(sources.library, row, first_run, sources.costs),
         marks=_kept(marks),
     )

@@ -65,19 +65,20 @@ def _standard_error(s: float, n: int, published: Cell) -> tuple[float, float, fl
     theirs = _published_se(published)
     if theirs is None:
         return s * sqrt(1 + 1 / n), n - 1, s
-    ours = s / sqrt(n)
-    variance = ours**2 + theirs**2
-    if variance == 0:
+    variance, published_variance = s**2 / n, theirs[0] ** 2
+    total = variance + published_variance
+    if total == 0:
         return 0.0, n - 1, 0.0
-    assert isinstance(published.n, int)
-    return sqrt(variance), variance**2 / (ours**4 / (n - 1) + theirs**4 / (published.n - 1)), theirs
+    dof = total**2 / (variance**2 / (n - 1) + published_variance**2 / theirs[1])
+    return sqrt(total), dof, theirs[0]
 
 
-def _published_se(published: Cell) -> float | None:
-    """The standard error of a published mean; None where its runs or the meaning of its spread are not known."""
+def _published_se(published: Cell) -> tuple[float, int] | None:
+    """Standard error and degrees of freedom of a published mean; None where its runs or its spread are not known."""
     if not isinstance(published.n, int) or published.n < 2 or published.spread is None:
         return None
-    return {"sd": published.spread / sqrt(published.n), "se": published.spread}.get(published.meaning)
+    se = {"sd": published.spread / sqrt(published.n), "se": published.spread}.get(published.meaning)
+    return None if se is None else (se, published.n - 1)
 
 
 def _decide(d: float, h90: float, h95: float, margin: float, limit: float) -> tuple[Measurement, str]:
@@ -88,9 +89,9 @@ def _decide(d: float, h90: float, h95: float, margin: float, limit: float) -> tu
     if d > h95 and d > margin:
         return "not reproduced", f"|d| = {d:.2f}, beyond h95 = {h95:.2f} and the margin of {margin:g}"
     if d > h95:
-        return "undecided", "the difference is real but inside the margin"
+        return "undecided", "real but inside the margin"
     if NORMAL_95 * limit > 2 * margin:
-        return "undecided", "the spread is too wide for this margin"
+        return "undecided", "spread too wide"
     return "undecided", "too few seeds"
 
 
@@ -116,7 +117,15 @@ def claim(better: Mapping[int, float], worse: Mapping[int, float]) -> Verdict:
     se = stdev(gains) / sqrt(n)
     p = _tail(d, se, n - 1)
     word: Word = "holds" if p < SIGNIFICANCE else "contradicted" if p > 1 - SIGNIFICANCE else "undecided"
-    return Verdict(word, f"n = {n}, mean difference {d:.2f}, p = {p:.2g}", n, d, se, n - 1, p=p)
+    return Verdict(
+        word,
+        f"n = {n}, mean difference {d:.2f}, {f'p = {p:.2g}' if p >= 0.0001 else 'p < 0.0001'}",
+        n,
+        d,
+        se,
+        n - 1,
+        p=p,
+    )
 
 
 def _tail(d: float, se: float, dof: int) -> float:

@@ -1,0 +1,90 @@
+"""The commands that only read: tables, checks, reports and costs; none of them imports torch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from tabulate import tabulate
+
+from bench.cli.place import Place
+from bench.cost import Costs, count, forward_flops
+from bench.graph import Profile, plan
+from bench.recipe import Library, Spec
+from bench.registry import SETS
+from bench.report.render import Format, render
+from bench.report.table import build
+from bench.store import write_atomic
+
+
+def tables() -> None:
+    """One line a table: how many of its paper-profile runs are done."""
+    place = Place.find(None)
+    library, store = place.library(), place.store()
+    rows = []
+    for name, table in library.tables.items():
+        runs = plan(library, [name], "paper").runs.values()
+        done = sum(store.current(run) is not None for run in runs)
+        rows.append([name, len(table.rows), f"{done}/{len(runs)}", table.title])
+    print(tabulate(rows, ["table", "rows", "runs done", "title"], "simple"))
+
+
+def check() -> None:
+    """Load every recipe; a fault ends in an error with file and line."""
+    library = Place.find(None).library()
+    runs = len(plan(library, library.tables, "paper").runs)
+    rows = sum(len(table.rows) for table in library.tables.values())
+    print(f"{len(library.tables)} tables, {rows} rows, {runs} runs: all is well")
+
+
+def report(table: str, form: Format, profile: Profile, data: Path | None, *, write: bool) -> None:
+    """Print a table, or write it where committed tables lie."""
+    place = Place.find(data)
+    sheet = build(
+        place.library(),
+        table,
+        place.store(),
+        Costs.read(place.results / "costs.json"),
+        smaller=None if profile == "paper" else profile,
+        absent=place.absent,
+    )
+    if not write:
+        Console(soft_wrap=True).print(render(sheet, form), highlight=False, markup=False)
+        return
+    path = place.results / "tables" / f"{table}.md"
+    write_atomic(path, render(sheet, "markdown").encode())
+    print(f"written to {path}")
+
+
+def cost(table: str | None, *, recount: bool) -> None:
+    """Print what each network of the recipes costs; with ``recount`` count again with fvcore."""
+    place = Place.find(None)
+    library = place.library()
+    costs = Costs.read(place.results / "costs.json")
+    chosen = Library({table: library.table(table)}) if table else library
+    rows = []
+    for network, set_name in _networks(chosen):
+        entry = SETS[set_name]
+        geometry = (entry.classes, entry.channels, entry.size)
+        found = None if recount else costs.of(network, set_name)
+        if found is None:
+            found = count(network.name, network.params, *geometry)
+            costs.add(network.name, network.params, *geometry, found)
+        said = ", ".join(f"{key} {value}" for key, value in network.params.items())
+        rows.append([f"{network.name} ({said})", set_name, found.params, found.macs, forward_flops(found.macs) / 1e8])
+    print(
+        tabulate(
+            rows, ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs"], "simple", floatfmt=".4f", intfmt=","
+        )
+    )
+    costs.write()
+
+
+def _networks(library: Library) -> Iterable[tuple[Spec, str]]:
+    """Every network that a row trains, once for each set."""
+    found = {}
+    for table in library.tables.values():
+        for row in table.rows.values():
+            for stage in row.stages:
+                for network in stage.networks:
+                    found[str(network), stage.data.set] = (network, stage.data.set)
+    return found.values()

@@ -1,0 +1,90 @@
+"""``kdbench similarity``: the soft labels of FFDWV, from word vectors or from the shipped distances."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from tabulate import tabulate
+
+from bench.cli.place import Place
+from bench.data import wordvectors
+from bench.data.names import CLASSES
+from bench.errors import UsageError
+from bench.recipe import Words
+from bench.report.figures import heatmap
+from bench.schema import nearest
+
+PRINTED_WHOLE = 20
+
+
+def similarity(
+    set_name: str,
+    vectors: Path | None,
+    table: str,
+    length: Literal["raw", "unit"],
+    distance: Literal["euclidean", "sqeuclidean", "cosine"],
+    reading: Literal["vectors", "rows"],
+    csv: Path | None,
+    figures: Sequence[Path],
+    *,
+    write: bool,
+) -> None:
+    """Print the similarity matrix; write it as CSV, draw it, or replace the table's distance file."""
+    place, console = Place.find(None), Console()
+    recipe = place.library().table(table)
+    if set_name not in recipe.words:
+        raise UsageError(f"table {table} has no word distances for {set_name!r}; {nearest(set_name, recipe.words)}")
+    words = recipe.words[set_name]
+    shipped = recipe.file.parent / words.distances
+    if vectors is None:
+        if write or (length, distance) != ("raw", "euclidean"):
+            raise UsageError(
+                "--length, --distance and --write need --vectors FILE: the shipped distances are raw, euclidean"
+            )
+        found = wordvectors.read_distances(shipped)
+        classes, matrix = found.classes, found.matrix
+    else:
+        classes = CLASSES[set_name]
+        matrix = wordvectors.distances(wordvectors.class_vectors(vectors, classes, words.labels), length, distance)
+    soft = wordvectors.soft_labels(matrix, reading)
+    made = _provenance(set_name, vectors, words, length, distance)
+    console.print(_shown(classes, soft), soft_wrap=True, highlight=False, markup=False)
+    if write:
+        wordvectors.write_distances(shipped, classes, matrix, made)
+        console.print(f"distances written to {shipped}; runs that use them now have another key", soft_wrap=True)
+    if csv is not None:
+        said = {"soft labels": f"softmax of minus the distances of each row (FFDWV, eq. 7), reading {reading}"}
+        wordvectors.write_matrix(csv, classes, soft, said | made)
+        console.print(f"similarity matrix written to {csv}", soft_wrap=True)
+    for path in figures:
+        heatmap(classes, soft, f"Similarity of the {set_name.upper()} class names (softmax of −distance)", path)
+        console.print(f"heat map drawn in {path}", soft_wrap=True)
+
+
+def _provenance(set_name: str, vectors: Path | None, words: Words, length: str, distance: str) -> dict[str, str]:
+    """What a CSV file says of its own making."""
+    named = (
+        f"{name} = {word if isinstance(word, str) else f'mean of {chr(32).join(word)}'}"
+        for name, word in words.labels.items()
+    )
+    return {
+        "vectors": vectors.name if vectors else f"the shipped distances, {words.distances}",
+        "normalise": length,
+        "distance": distance,
+        "labels": f"{', '.join(named)}; every other class under its own name",
+        "made by": f"kdbench similarity {set_name}",
+    }
+
+
+def _shown(classes: Sequence[str], soft: wordvectors.Matrix) -> str:
+    """The whole matrix of a small set; of a large one each class's own share and its three nearest classes."""
+    if len(classes) <= PRINTED_WHOLE:
+        return tabulate(
+            [[name, *row] for name, row in zip(classes, soft, strict=True)], ["", *classes], "simple", floatfmt=".3f"
+        )
+    rows = []
+    for i, name in enumerate(classes):
+        near = [j for j in soft[i].argsort()[::-1] if j != i][:3]
+        rows.append([name, f"{soft[i, i]:.3f}", ", ".join(f"{classes[j]} {soft[i, j]:.3f}" for j in near)])
+    return tabulate(rows, ["class", "own share", "nearest classes"], "simple", disable_numparse=True)
