@@ -1,6 +1,6 @@
-"""``python -m bench`` is ``kdbench``, for a machine where nothing can be installed."""
+"""``python -m bench`` is ``kdbench``."""
 
-from bench.cli import main
+from bench.cli.app import main
 
 if __name__ == "__main__":
     main()

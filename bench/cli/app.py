@@ -178,9 +178,9 @@ def gpu(
     device: DeviceOption = None,
 ) -> None:
     """Run as many missing runs as fit in a time budget, the most valuable first, and pack what came out."""
-    from bench.cli import work
+    from bench.cli import gpu as packed
 
-    work.gpu(budget, out, table or [], profile, data, device)
+    packed.gpu(budget, out, table or [], profile, data, device)
 
 
 @app.command()
@@ -188,6 +188,6 @@ def collect(
     folder: Annotated[Path, typer.Argument(help="A folder that `kdbench gpu` packed.")],
 ) -> None:
     """Take in records, weights and checkpoints that another machine packed; nothing is overwritten."""
-    from bench.cli import work
+    from bench.cli import gpu as packed
 
-    work.collect(folder)
+    packed.collect(folder)

@@ -117,15 +117,8 @@ def claim(better: Mapping[int, float], worse: Mapping[int, float]) -> Verdict:
     se = stdev(gains) / sqrt(n)
     p = _tail(d, se, n - 1)
     word: Word = "holds" if p < SIGNIFICANCE else "contradicted" if p > 1 - SIGNIFICANCE else "undecided"
-    return Verdict(
-        word,
-        f"n = {n}, mean difference {d:.2f}, {f'p = {p:.2g}' if p >= 0.0001 else 'p < 0.0001'}",
-        n,
-        d,
-        se,
-        n - 1,
-        p=p,
-    )
+    shown = f"p = {p:.2g}" if p >= 0.0001 else "p < 0.0001"
+    return Verdict(word, f"n = {n}, mean difference {d:.2f}, {shown}", n, d, se, n - 1, p=p)
 
 
 def _tail(d: float, se: float, dof: int) -> float:

@@ -1,0 +1,66 @@
+# Each target makes what it needs: the virtual environment, the install. The second time it is quick.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+KDBENCH := $(BIN)/kdbench
+READY := $(VENV)/.ready
+BUDGET ?= 540
+OUT ?= build/gpu
+FROM ?= build/gpu
+DATA_OPTION := $(if $(DATA),--data $(DATA))
+
+.PHONY: table2 table3 dml smoke test check report gpu collect clean
+.DEFAULT_GOAL := table3
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (PyTorch is large: minutes the first time) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# The paper profile where there is CUDA, else the smoke profile; what is done is not done again.
+define table
+	$(KDBENCH) run $(1) $(DATA_OPTION)
+	@$(KDBENCH) report $(1) $(DATA_OPTION) --profile $$($(BIN)/python -c "import torch; print('paper' if torch.cuda.is_available() else 'smoke')")
+endef
+
+table2: $(READY)
+	$(call table,ffdwv-table2)
+
+table3: $(READY)
+	$(call table,ffdwv-table3)
+
+dml: $(READY)
+	$(call table,dml-table2)
+
+# Every row of every table, a few steps each.
+smoke: $(READY)
+	@for table in ffdwv-table2 ffdwv-table3 dml-table2; do \
+		$(KDBENCH) run $$table --profile smoke $(DATA_OPTION) && $(KDBENCH) report $$table --profile smoke $(DATA_OPTION) || exit; \
+	done
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(KDBENCH) check
+
+# The committed tables, from the committed records.
+report: $(READY)
+	@for table in ffdwv-table2 ffdwv-table3 dml-table2; do $(KDBENCH) report $$table --profile short --write || exit; done
+
+# On a CUDA machine with PyTorch 2.11 or later, where nothing needs to be (or can be) installed. The data lie in DATA.
+gpu:
+	PYTHONPATH=. $(PYTHON) -m bench.cli.gpu --budget $(BUDGET) --out $(OUT) $(DATA_OPTION)
+
+# Take home what `make gpu` packed into FROM.
+collect: $(READY)
+	$(KDBENCH) collect $(FROM)
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache results/runs/smoke-* results/artifacts/smoke-* results/checkpoints/smoke-* results/locks

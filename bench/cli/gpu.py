@@ -1,0 +1,88 @@
+"""``make gpu`` and ``make collect``: results from a machine that is at hand for minutes, brought home in one folder.
+
+``python -m bench.cli.gpu`` is the same as ``kdbench gpu``, for a machine where nothing can be installed: it needs
+torch, numpy, PyYAML, safetensors and filelock.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import pack
+from bench.cli.place import Place
+from bench.cli.progress import watcher
+from bench.cost import Costs
+from bench.errors import KdbenchError, UsageError
+from bench.executors.local import Local
+from bench.graph import Graph, Profile, plan
+from bench.run import todo, walk
+from bench.store import Record, Store
+from bench.train import device as devices
+
+PACK_SECONDS = 15.0
+
+
+def gpu(
+    budget: float, out: Path, tables: Sequence[str], profile: Profile, data: Path | None, device: str | None
+) -> None:
+    """Run the most valuable missing runs within a budget of seconds, then pack records, weights and checkpoints."""
+    place = Place.find(data)
+    where, library, store = devices.choose(device), place.library(), place.store()
+    taken = pack.unpack(store, out)
+    graph = plan(library, tables or library.tables, profile, absent=place.absent)
+    runs = [run for run in todo(graph.by_value(), store) if not place.absent(run.stage.data.set)]
+    print(f"profile {profile} on {devices.name(where)}, {budget:.0f} s: {len(runs)} runs to train")
+    without = sorted({run.stage.data.set for run in graph.runs.values() if place.absent(run.stage.data.set)})
+    if without:
+        print(f"left out, for lack of data in {place.data}: {', '.join(without)}")
+    executor = Local(store, Costs.read(place.results / "costs.json"), place.data, download=False, where=where)
+    with watcher() as watch:
+        summary = walk(runs, executor, watch, seconds=budget, reserve=min(PACK_SECONDS, budget / 10))
+    parts = pack.pack(store, _worth_packing(graph, store, taken, summary.records), out)
+    size = sum(part.stat().st_size for part in parts) / 2**20
+    print(f"{len(summary.records)} runs done, {len(summary.left)} left; {size:.1f} MiB in {out}")
+    if summary.ended != "done":
+        print(f"{summary.ended}: the same command goes on from there")
+
+
+def _worth_packing(graph: Graph, store: Store, taken: Sequence[Path], records: Sequence[Record]) -> set[Path]:
+    """Records of this call and of those before it, checkpoints, and the weights that a run still to come will take."""
+    left = todo(graph.runs.values(), store)
+    files = {path for path in taken if path.parent.name == "runs"}
+    files |= {store.root / "runs" / f"{record.stem}.json" for record in records}
+    files |= {path for path in map(store.checkpoint, left) if path.is_file()}
+    sources = [store.usable(source) for run in left for source in run.sources.values()]
+    return files | {found[1] for found in sources if found is not None and found[1].parent.name == "artifacts"}
+
+
+def collect(folder: Path) -> None:
+    """Take in what another machine packed."""
+    place = Place.find(None)
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}")
+    store = place.store()
+    known = set((store.root / "runs").glob("*.json"))
+    taken = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]
+    print(f"{len(taken)} records in {folder}, {len(set(taken) - known)} of them new in {place.results}")
+
+
+def main() -> None:
+    """``gpu`` with its options, from the command line."""
+    parser = argparse.ArgumentParser(description="Run as many missing runs as fit in a time budget, then pack them.")
+    parser.add_argument("--budget", type=float, default=540, help="seconds there are, packing included")
+    parser.add_argument("--out", type=Path, default=Path("build/gpu"), help="folder for what is packed")
+    parser.add_argument("--table", action="append", default=[], help="only this table (may be repeated)")
+    parser.add_argument("--profile", choices=("paper", "short", "smoke"), default="paper")
+    parser.add_argument("--data", type=Path, help="folder with the data sets")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
+    said = parser.parse_args()
+    try:
+        gpu(said.budget, said.out, said.table, said.profile, said.data, said.device)
+    except KdbenchError as error:
+        print(f"kdbench: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
