@@ -11,3 +11,58 @@ def data_root() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} does not exist (set KDBENCH_DATA to a folder that has it)")
     return folder
+
+
+TINY = """\
+table: tiny
+title: "A table that trains in seconds"
+paper: "none"
+metric: error
+columns: [error, trcost, tecost]
+grouped_by: Data
+margin: 0.5
+seeds: [1, 2]
+networks:
+  small: {resnet: {depth: 8, block: basic, shortcut: A, width: 0.5}}
+data:
+  set: synthetic10
+  train: {fraction: 0.1, seed: 0}
+  test: {fraction: 0.1, seed: 0}
+  crop_padding: 2
+  padding_mode: reflect
+  flip: true
+  mean: [0.5, 0.5, 0.5]
+  std: [0.25, 0.25, 0.25]
+schedule: {epochs: 4, batch: 48, lr: 0.05, drops: [3], gamma: 0.1}
+optimizer: {sgd: {momentum: 0.9, nesterov: true, weight_decay: 1.0e-4}}
+precision: float32
+rows:
+  vanilla: {label: Vanilla, group: made-up, network: small, method: vanilla, value: 3, published: {}}
+  kd:
+    label: KD
+    group: made-up
+    network: small
+    method: {kd: {temperature: 3.0, soften: both}}
+    teacher: vanilla#1
+    value: 2
+    published: {}
+  dml:
+    label: DML
+    group: made-up
+    network: [small, small]
+    method: dml
+    update: sequential
+    report: mean
+    value: 1
+    published: {}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder, and the current one, with one recipe that trains on made-up images in seconds."""
+    recipe = tmp_path / "recipes" / "tiny" / "table.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(TINY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
