@@ -4,11 +4,12 @@ One line a component. ``version`` is a small integer, raised whenever the number
 produces change: a run's id contains the versions of just the components that it uses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
+from bench import shapes
 from bench.schema import Distances, NonNegative, Positive, PositiveInt
 
 ENGINE_VERSION = 1
@@ -17,11 +18,15 @@ DATA_VERSION = 1
 
 @dataclass(frozen=True)
 class Component:
-    """``path`` is ``module:attribute``; ``params`` maps each parameter, all of them required, to its type."""
+    """``path`` is ``module:attribute``; ``params`` maps each parameter, all of them required, to its type.
+
+    ``check``, without torch, takes the parameters and raises RecipeError where they do not go together.
+    """
 
     path: str
     version: int
     params: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[..., object] | None = None
 
     def load(self) -> Any:
         """Import and return the component's class or function."""
@@ -56,7 +61,7 @@ class DataSet(Component):
 # One line a component.
 # fmt: off
 NETWORKS: Mapping[str, Component] = {
-    "resnet": Component("bench.networks.resnet:ResNet", 1, {"depth": PositiveInt, "block": Literal["basic", "bottleneck"], "shortcut": Literal["A", "B"], "width": Positive}),
+    "resnet": Component("bench.networks.resnet:ResNet", 1, {"depth": PositiveInt, "block": Literal["basic", "bottleneck"], "shortcut": Literal["A", "B"], "width": Positive}, shapes.resnet),
 }
 
 METHODS: Mapping[str, MethodEntry] = {

@@ -5,6 +5,7 @@ A type is what a recipe may say there: ``bool``, ``int``, ``float``, ``str``, ``
 with a check.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
@@ -46,13 +47,16 @@ class Distances:
 
 def compose(path: Path, shown: str) -> MappingNode:
     """The YAML mapping of a file; ``shown`` is the path that error messages print."""
-    loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-    loader.name = shown
     try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader.name = shown
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise RecipeError(f"{shown}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from None
+        says = ", ".join(part for part in (error.context, error.problem) if part)
+        raise RecipeError(f"{shown}:{mark.line + 1 if mark else 1}: not valid YAML: {says}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{shown}:1: cannot be read as text: {' '.join(str(error).split())}") from None
     if not isinstance(node, MappingNode):
         raise RecipeError(f"{shown}:1: expected keys and values, one table a file")
     return node
@@ -80,7 +84,17 @@ def entries(node: Node, noun: str) -> dict[str, Node]:
             raise fault(key, f"{noun}: a key must be a plain name")
         if key.value in found:
             raise fault(key, f"{noun}: key {key.value!r} is given twice")
+        # What is wrong with a block is shown at its key, not at the line below.
+        value.start_mark = key.start_mark
         found[key.value] = value
+    return found
+
+
+def named(found: dict[str, Node], noun: str) -> dict[str, Node]:
+    """Entries whose keys are names that a reference (``table/row.stage#seed``) can hold."""
+    for name, node in found.items():
+        if not name or set(name) & set("/.#") or name != "".join(name.split()):
+            raise fault(node, f"{noun}: {name!r} is no name: without blanks and '/', '.', '#'")
     return found
 
 
@@ -166,26 +180,41 @@ def _fits(kind: Any, node: Node) -> bool:
 def _scalar(kind: Any, node: Node, noun: str) -> Any:
     value = _plain(node)
     if not isinstance(node, ScalarNode) or not _is(kind, value):
-        hint = " (YAML needs a point in it: 1.0e-4)" if kind is float and _looks_like_float(value) else ""
-        raise fault(node, f"{noun}: expected {_name(kind)}, got {_shown(node)}{hint}")
+        raise fault(node, f"{noun}: expected {_name(kind)}, got {_shown(node)}{_hint(kind, node)}")
     return float(value) if kind is float else value
 
 
 def _is(kind: Any, value: Any) -> bool:
     if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        # The comparison is false for NaN, infinity, and a whole number that no float can hold.
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
 def _plain(node: Node) -> Any:
-    """A scalar's value under YAML's rules; None for a list or a mapping."""
-    return yaml.SafeLoader("").construct_object(node) if isinstance(node, ScalarNode) else None
+    """A scalar's value under YAML's rules, of which dates are left as text; None for a list or a mapping."""
+    if not isinstance(node, ScalarNode):
+        return None
+    if not node.tag.endswith((":int", ":float", ":bool", ":null")):
+        return node.value
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (ValueError, LookupError):  # "!!int x"
+        return node.value
+
+
+def _hint(kind: Any, node: Node) -> str:
+    """How to write what was probably meant."""
+    value = _plain(node)
+    if kind is str and isinstance(node, ScalarNode) and value is not None:
+        return f' (as a text: "{node.value}")'
+    return " (YAML needs a point in it: 1.0e-4)" if kind is float and _looks_like_float(value) else ""
 
 
 def _looks_like_float(value: Any) -> bool:
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return isinstance(value, str)
 

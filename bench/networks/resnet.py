@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from bench.errors import RecipeError
+from bench import shapes
 from bench.networks.base import BatchNorm, Network, Output
 
 Block = Literal["basic", "bottleneck"]
@@ -35,8 +35,7 @@ class ResNet(Network):
         self, depth: int, block: Block, shortcut: Shortcut, width: float, classes: int, channels: int, size: int
     ) -> None:
         super().__init__()
-        blocks = _blocks_per_stage(depth, block)
-        planes = _planes(width)
+        blocks, planes = shapes.resnet(depth, block, width)
         outputs = [_EXPANSION[block] * p for p in planes]
         self.stem = nn.Sequential(_conv(channels, planes[0], 3), BatchNorm(planes[0]), nn.ReLU())
         self.stage1 = _stage(planes[0], planes[0], blocks, 1, block, shortcut)
@@ -112,7 +111,6 @@ def _bottleneck(inputs: int, planes: int, stride: int) -> nn.Module:
 
 
 _EXPANSION: dict[Block, int] = {"basic": 1, "bottleneck": 4}
-_CONVOLUTIONS: dict[Block, int] = {"basic": 2, "bottleneck": 3}
 _PATHS: dict[Block, Callable[[int, int, int], nn.Module]] = {"basic": _basic, "bottleneck": _bottleneck}
 _SHORTCUTS: dict[Shortcut, Callable[[int, int, int], nn.Module]] = {"A": _option_a, "B": _option_b}
 
@@ -130,22 +128,3 @@ def _stage(inputs: int, planes: int, blocks: int, stride: int, block: Block, sho
     )
     others = [_Residual(_PATHS[block](outputs, planes, 1), nn.Identity()) for _ in range(blocks - 1)]
     return nn.Sequential(first, *others)
-
-
-def _blocks_per_stage(depth: int, block: Block) -> int:
-    layers = 3 * _CONVOLUTIONS[block]
-    blocks, rest = divmod(depth - 2, layers)
-    if blocks >= 1 and rest == 0:
-        return blocks
-    nearest = [layers * n + 2 for n in (blocks, blocks + 1) if n >= 1] or [layers + 2]
-    raise RecipeError(
-        f"depth {depth}: a ResNet of {block} blocks has a depth of {layers}n+2; the nearest: "
-        + " or ".join(str(n) for n in nearest)
-    )
-
-
-def _planes(width: float) -> list[int]:
-    planes = [width * p for p in (16, 32, 64)]
-    if width <= 0 or not all(p.is_integer() for p in map(float, planes)):
-        raise RecipeError(f"width {width}: 16, 32 and 64 times the width must be whole numbers; try a multiple of 1/16")
-    return [int(p) for p in planes]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import registry
 from bench.errors import RecipeError, UsageError
 from bench.recipe.model import Ref, Row, Stage, Table
 from bench.recipe.reader import read_table
@@ -60,25 +61,41 @@ def load(folder: Path) -> Library:
         shown = str(path.relative_to(folder.parent))
         table = read_table(path, shown)
         if table.name in tables:
-            raise RecipeError(f"{shown}:1: table {table.name!r} is also defined in {tables[table.name].file.name}")
+            raise RecipeError(f"{table.where}: table {table.name!r} is also at {tables[table.name].where}")
         tables[table.name] = table
     library = Library(tables)
-    for stage in _stages(library):
-        _check_acyclic(library, stage, ())
+    for stage in (stage for table in tables.values() for row in table.rows.values() for stage in row.stages):
+        for ref in _edges(stage):
+            _check_acyclic(library, ref, ())
+            _check_fits(stage, ref, library.stage(ref))
     return library
 
 
-def _stages(library: Library) -> Iterator[Stage]:
-    for table in library.tables.values():
-        for row in table.rows.values():
-            yield from row.stages
+def _edges(stage: Stage) -> Iterator[Ref]:
+    yield from (ref for ref in (stage.teacher, stage.init) if ref is not None)
 
 
-def _check_acyclic(library: Library, stage: Stage, path: tuple[Stage, ...]) -> None:
-    if stage in path:
+def _check_acyclic(library: Library, ref: Ref, path: tuple[Ref, ...]) -> None:
+    if ref in path:
+        cycle = (*path[path.index(ref) :], ref)
+        raise RecipeError(f"{ref.where}: a run would take from itself: {' takes from '.join(map(_told, cycle))}")
+    for edge in _edges(library.stage(ref)):
+        _check_acyclic(library, edge, (*path, ref))
+
+
+def _told(ref: Ref) -> str:
+    return f"{ref.table}/{ref.row}{ref.stage and f'.{ref.stage}'}"
+
+
+def _check_fits(stage: Stage, ref: Ref, source: Stage) -> None:
+    """A teacher knows the same classes and sees images of the same kind; initial weights are of the same network."""
+    own, other = registry.SETS[stage.data.set], registry.SETS[source.data.set]
+    if (own.classes, own.channels) != (other.classes, other.channels):
         raise RecipeError(
-            f"{stage.where}: this run takes from itself: {' takes from '.join(s.where for s in (*path, stage))}"
+            f"{ref.where}: {_told(ref)} is trained on {source.data.set}, whose classes or channels are not"
+            f" those of {stage.data.set}"
         )
-    for ref in (stage.teacher, stage.init):
-        if ref is not None:
-            _check_acyclic(library, library.stage(ref), (*path, stage))
+    if ref is stage.init and any(network != source.networks[0] for network in stage.networks):
+        raise RecipeError(
+            f"{ref.where}: {_told(ref)} trains another network, so its weights cannot be the initial ones"
+        )

@@ -151,3 +151,4 @@ class Table:
     assumed: dict[str, str]
     deviations: tuple[str, ...]
     file: Path
+    where: str = ""

@@ -1,14 +1,17 @@
 """One recipe file → one :class:`Table`: defaults of the table under those of a row under those of a stage."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bench import registry, schema
-from bench.recipe.model import Cell, Claim, Data, Metric, Ref, Row, Schedule, Spec, Stage, Table, Words
-from bench.schema import Distances, PositiveInt, entries, fault, read
+from bench.errors import RecipeError
+from bench.recipe.model import Cell, Claim, Data, Metric, Ref, Row, Schedule, Spec, Stage, Subset, Table, Words
+from bench.schema import Distances, PositiveInt, entries, fault, named, read
 
 STAGE_KEYS = ("data", "network", "method", "update", "schedule", "optimizer", "precision", "teacher", "init", "seed")
 ROW_KEYS = (
@@ -25,6 +28,7 @@ ROW_KEYS = (
     "deviations",
     "notes",
 )
+UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
 TABLE_KEYS = (
     *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "networks", "words"),
     *("data", "schedule", "optimizer", "precision", "assumed", "deviations", "claims", "rows"),
@@ -38,7 +42,7 @@ def read_table(path: Path, shown: str) -> Table:
     found = entries(root, "table")
     schema.require(found, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
     reader = _Reader(found, path, shown)
-    rows = {name: reader.row(name, node) for name, node in entries(found["rows"], "rows").items()}
+    rows = {name: reader.row(name, node) for name, node in named(entries(found["rows"], "rows"), "rows").items()}
     table = Table(
         name=reader.name,
         title=read(str, found["title"], "title"),
@@ -53,23 +57,25 @@ def read_table(path: Path, shown: str) -> Table:
         assumed=reader.optional("assumed", dict[str, str], {}),
         deviations=reader.optional("deviations", tuple[str, ...], ()),
         file=path,
+        where=_where(found["table"]),
     )
     _check_claims(table, found)
-    _check_assumed(table, found)
+    _check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
     return table
 
 
 def digest_of(file: Path) -> str:
     """The digest of a distance file's numbers: comments and line endings do not count."""
-    lines = [s.strip() for s in file.read_text(encoding="utf-8").splitlines()]
-    return hashlib.sha256("\n".join(s for s in lines if s and not s.startswith("#")).encode()).hexdigest()[:16]
+    lines = [s.strip() for s in file.read_bytes().splitlines()]
+    return hashlib.sha256(b"\n".join(s for s in lines if s and not s.startswith(b"#"))).hexdigest()[:16]
 
 
 class _Reader:
     def __init__(self, found: dict[str, Node], path: Path, shown: str) -> None:
         self.found, self.folder, self.shown = found, path.parent, shown
         self.name: str = read(str, found["table"], "table")
-        self.seeds: tuple[int, ...] = read(tuple[PositiveInt, ...], found["seeds"], "seeds")
+        named({self.name: found["table"]}, "table")
+        self.seeds = _seeds(found["seeds"], "seeds")
         self.networks = {
             alias: self.component(registry.NETWORKS, node, f"networks.{alias}")
             for alias, node in self._block("networks").items()
@@ -93,8 +99,13 @@ class _Reader:
         own = entries(node, f"row {name}")
         noun = f"row {name}"
         schema.require(own, ROW_KEYS, ("label", "group", "published"), node, noun)
-        stages = () if _says(own["published"], "N/A") else self._stages(name, own, node)
-        seeds = read(tuple[PositiveInt, ...], own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
+        if _says(own["published"], "N/A"):
+            schema.require(own, UNAVAILABLE_KEYS, (), node, f"{noun} (N/A)")
+            stages: tuple[Stage, ...] = ()
+        else:
+            stages = self._stages(name, own, node)
+        seeds = _seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
+        _check_assumed(own, stages, f"{noun}.assumed")
         return Row(
             name=name,
             label=read(str, own["label"], f"{noun}.label"),
@@ -115,7 +126,9 @@ class _Reader:
         noun = f"row {row}"
         if "stages" not in own:
             return (self._stage(row, "train", [self.found, own], node, noun),)
-        parts = entries(own["stages"], f"{noun}.stages")
+        parts = named(entries(own["stages"], f"{noun}.stages"), f"{noun}.stages")
+        if not parts:
+            raise fault(own["stages"], f"{noun}.stages: at least one")
         for name, part in parts.items():
             schema.require(entries(part, f"{noun}.stages.{name}"), STAGE_KEYS, (), part, f"{noun}.stages.{name}")
         return tuple(
@@ -146,7 +159,7 @@ class _Reader:
             seed=read(PositiveInt, said["seed"], f"{noun}.seed") if "seed" in said else None,
             where=_where(node),
         )
-        _check_method(stage, said["method"], noun)
+        _check_method(stage, said, noun)
         return stage
 
     def _data(self, found: dict[str, Node], node: Node, noun: str) -> Data:
@@ -168,20 +181,21 @@ class _Reader:
         schedule = schema.fill(Schedule, found, node, f"{noun}.schedule")
         length = schedule.epochs or schedule.iterations
         if length is None or (schedule.epochs and schedule.iterations):
-            raise fault(node, f"{noun}.schedule: give epochs or iterations, one of the two")
+            raise fault(found.get("iterations", node), f"{noun}.schedule: give epochs or iterations, one of the two")
         if list(schedule.drops) != sorted(set(schedule.drops)) or (schedule.drops and schedule.drops[-1] >= length):
             raise fault(found["drops"], f"{noun}.schedule.drops: must rise and stay below the length, {length}")
         return schedule
 
     def _networks(self, node: Node, noun: str) -> tuple[Spec, ...]:
-        if isinstance(node, SequenceNode):
-            return tuple(spec for item in node.value for spec in self._networks(item, noun))
+        return tuple(self._network(item, noun) for item in (node.value if isinstance(node, SequenceNode) else [node]))
+
+    def _network(self, node: Node, noun: str) -> Spec:
         if isinstance(node, MappingNode):
-            return (self.component(registry.NETWORKS, node, noun),)
+            return self.component(registry.NETWORKS, node, noun)
         alias = read(str, node, noun)
         if alias not in self.networks:
             raise fault(node, f"{noun}: no network {alias!r} under 'networks'; {schema.nearest(alias, self.networks)}")
-        return (self.networks[alias],)
+        return self.networks[alias]
 
     def component(self, known: Any, node: Node, noun: str) -> Spec:
         """``name`` or ``{name: {parameter: value}}``; every parameter of the registry's schema must be given."""
@@ -192,9 +206,15 @@ class _Reader:
         if name not in known:
             raise fault(node, f"{noun}: {name!r} is not known; {schema.nearest(name, known)}")
         params = entries(inner, f"{noun}.{name}") if inner is not None else {}
-        kinds = known[name].params
-        schema.require(params, kinds, kinds, node, f"{noun}.{name}")
-        return Spec(name, {key: self._param(kinds[key], item, f"{noun}.{name}.{key}") for key, item in params.items()})
+        kinds, noun = known[name].params, f"{noun}.{name}"
+        schema.require(params, kinds, kinds, node, noun)
+        spec = Spec(name, {key: self._param(kinds[key], item, f"{noun}.{key}") for key, item in params.items()})
+        try:
+            if known[name].check:
+                known[name].check(**spec.params)
+        except RecipeError as error:
+            raise fault(inner or node, f"{noun}: {error}") from None
+        return spec
 
     def _param(self, kind: Any, node: Node, noun: str) -> Any:
         if kind is not Distances:
@@ -211,9 +231,9 @@ class _Reader:
         """
         text = read(str, node, f"row {row}")
         place, hash_, seed = text.partition("#")
-        if not hash_ and "/" not in text:
+        if not hash_ and "/" not in text and text:
             return Ref(self.name, row, text, None, _where(node))
-        if not (seed == "same" or seed.isdigit()):
+        if not (seed == "same" or seed.isdecimal()):
             raise fault(node, f"row {row}: {text!r} names no seed; write {place}#1 or {place}#same")
         table, _, row = place.rpartition("/")
         row, _, stage = row.partition(".")
@@ -241,8 +261,11 @@ def _merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
 def _cells(node: Node, noun: str) -> dict[str, Cell]:
     """Published numbers; a bare number is enough for what is counted rather than measured."""
     cells = {}
-    for metric, item in entries(node, noun).items():
-        read(Metric, ScalarNode(node.tag.replace("map", "str"), metric, item.start_mark), noun)
+    if isinstance(node, ScalarNode):
+        raise fault(node, f"{noun}: expected N/A or keys and values, got {node.value or 'nothing'}")
+    found = entries(node, noun)
+    schema.require(found, get_args(Metric), (), node, noun)
+    for metric, item in found.items():
         bare = isinstance(item, ScalarNode)
         if bare and metric == "error":
             raise fault(item, f"{noun}.{metric}: give value, spread, meaning, n, source and protocol")
@@ -250,6 +273,13 @@ def _cells(node: Node, noun: str) -> dict[str, Cell]:
             Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
         )
     return cells
+
+
+def _seeds(node: Node, noun: str) -> tuple[int, ...]:
+    seeds: tuple[int, ...] = read(tuple[PositiveInt, ...], node, noun)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise fault(node, f"{noun}: at least one, and each once")
+    return seeds
 
 
 def _values(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
@@ -264,38 +294,59 @@ def _values(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
     return values
 
 
-def _check_method(stage: Stage, node: Node, noun: str) -> None:
-    entry = registry.METHODS[stage.method.name]
-    name, count = stage.method.name, len(stage.networks)
+def _check_method(stage: Stage, said: dict[str, Node], noun: str) -> None:
+    entry, count = registry.METHODS[stage.method.name], len(stage.networks)
+    noun = f"{noun}: method {stage.method.name!r}"
     if (entry.teachers > 0) != (stage.teacher is not None):
-        raise fault(node, f"{noun}: method {name!r} {'needs' if entry.teachers else 'takes no'} 'teacher'")
-    if entry.group != (count > 1):
+        raise fault(
+            said.get("teacher", said["method"]), f"{noun} {'needs' if entry.teachers else 'takes no'} 'teacher'"
+        )
+    if entry.group != (count > 1) or not count:
         needs = "trains a group: give a list of two or more networks" if entry.group else "trains one network"
-        raise fault(node, f"{noun}: method {name!r} {needs}, got {count}")
+        raise fault(said["network"], f"{noun} {needs}, got {count}")
     if entry.group != (stage.update is not None):
         needs = "needs 'update: sequential', 'simultaneous' or 'joint'" if entry.group else "takes no 'update'"
-        raise fault(node, f"{noun}: method {name!r} {needs}")
+        raise fault(said.get("update", said["method"]), f"{noun} {needs}")
 
 
 def _check_claims(table: Table, found: dict[str, Node]) -> None:
-    for claim in table.claims:
+    trained = [name for name, row in table.rows.items() if row.stages]
+    for i, claim in enumerate(table.claims):
         for name in (claim.better, claim.worse):
-            if name not in table.rows:
-                raise fault(found["claims"], f"claims: no row {name!r}; {schema.nearest(name, table.rows)}")
+            if name not in trained:
+                says = "trains nothing" if name in table.rows else f"is no row; {schema.nearest(name, trained)}"
+                raise fault(found["claims"].value[i], f"claims: {name!r} {says}")
 
 
-def _check_assumed(table: Table, found: dict[str, Node]) -> None:
-    """An assumption is about a field that is really there, in the table or in its row."""
-    for name, row in table.rows.items():
-        for path in (*row.assumed, *(table.assumed if row.stages else ())):
-            head, *tail = path.split(".")
-            if head not in (*STAGE_KEYS, "networks", "words") or (
-                tail and head == "schedule" and tail[0] not in Schedule.__annotations__
-            ):
-                raise fault(
-                    found["rows"],
-                    f"row {name}: assumed names {path!r}, which is no field; {schema.nearest(path, STAGE_KEYS)}",
-                )
+def _check_assumed(found: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
+    """An assumption is about a field that one of these stages really has."""
+    if "assumed" in found:
+        known = {path for stage in stages for path in _paths(stage)}
+        for path, node in entries(found["assumed"], noun).items():
+            if path not in known:
+                raise fault(node, f"{noun}: {path!r} is no field here; {schema.nearest(path, known)}")
+
+
+def _paths(stage: Stage) -> Iterator[str]:
+    """The dotted path of every field of a stage that has a value."""
+    for key in STAGE_KEYS:
+        for value in stage.networks if key == "network" else [getattr(stage, key)]:
+            yield from _inside(key, value)
+    if "words" in stage.method.params:
+        yield "words"
+
+
+def _inside(path: str, value: Any) -> Iterator[str]:
+    if value is None:
+        return
+    yield path
+    if isinstance(value, Spec):
+        # The component may be spelled out (optimizer.sgd.momentum) or not (optimizer.momentum).
+        yield f"{path}.{value.name}"
+        yield from (f"{start}.{name}" for start in (path, f"{path}.{value.name}") for name in value.params)
+    elif isinstance(value, Data | Schedule | Subset):
+        for part in fields(value):
+            yield from _inside(f"{path}.{part.name}", getattr(value, part.name))
 
 
 def _says(node: Node, text: str) -> bool:
