@@ -1,6 +1,7 @@
 """What a run will take on this machine, from a few timed steps on random images; nothing is trained."""
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.executors.local import fresh_networks, make_job, make_network
 from bench.graph import Run
 from bench.train import device, schedule
 from bench.train.engine import TEST_BATCH, Training
+from bench.train.speed import Batches
 
 TIMED_STEPS = 3
 
@@ -53,8 +55,8 @@ def measure(run: Run, where: torch.device) -> Took:
     pictures = tuple(_noise(run, count, where, dtype) for count in (batch * (1 + TIMED_STEPS), TEST_BATCH))
     teachers = [make_network(run.teacher, 0)] if run.teacher else []
     training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path()))
-    activations = training.activation_bytes()
-    step, test = training.time_steps(TIMED_STEPS)
+    activations = _activation_bytes(training)
+    step, test = _time_steps(training)
     per_epoch = -(-training_images(run.stage.data) // batch)
     steps = schedule.total_steps(run.stage.schedule, per_epoch)
     data = (entry.train + entry.test) * entry.channels * (entry.size + 2 * run.stage.data.crop_padding) ** 2
@@ -68,3 +70,37 @@ def _noise(run: Run, count: int, where: torch.device, dtype: torch.dtype) -> Pic
     entry, draws = registry.SETS[run.stage.data.set], generator(0, "estimate")
     images = draws.integers(0, 256, (count, entry.size, entry.size, entry.channels), dtype=np.uint8)
     return Pictures(images, draws.integers(0, entry.classes, count), run.stage.data, where, dtype, augment=True)
+
+
+def _time_steps(training: Training) -> tuple[float, float]:
+    """Seconds of a training step, after one that warms up, and of a test batch."""
+    training.capture()
+    training.begin(0, 0)
+    training.mode(training=True)
+    _timed(training.batches, 1)
+    step = _timed(training.batches, TIMED_STEPS) / TIMED_STEPS
+    training.mode(training=False)
+    return step, _timed(training.tests, 1)
+
+
+def _timed(batches: Batches, count: int) -> float:
+    begun = time.monotonic()
+    batches.run(count)
+    if batches.device.type == "cuda":
+        torch.cuda.synchronize(batches.device)
+    return time.monotonic() - begun
+
+
+def _activation_bytes(training: Training) -> int:
+    """What autograd keeps of one training step for the backward pass, each storage once."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    training.begin(0, 0)
+    training.mode(training=True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        training.batches.run(1)
+    return sum(kept.values())

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from bench.errors import StoreError, WordsError
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.networks import Network, build, initialise
-from bench.recipe import Spec, Subset
+from bench.recipe import Subset
 from bench.schema import Distances
 from bench.store import Record, Store
 from bench.train import checkpoint, device
@@ -70,8 +71,9 @@ class Local:
                 networks = [_loaded(network, tensors) for network in networks]
         pictures = self._pictures(run, device.weights_dtype(device.precision(run.stage.precision, self.device)))
         job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run))
-        trained = train(job, progress, out_of_time=out_of_time)
-        record = self._record(run, job, trained, taken)
+        with warnings.catch_warnings(record=True) as caught:
+            trained = train(job, progress, out_of_time=out_of_time)
+        record = self._record(run, job, trained, taken, sorted({str(warning.message) for warning in caught}))
         job.checkpoint.unlink(missing_ok=True)
         return record
 
@@ -93,7 +95,9 @@ class Local:
             Pictures(images.test_x[test_part], images.test_y[test_part], data, self.device, dtype, augment=False),
         )
 
-    def _record(self, run: Run, job: Job, trained: Trained, taken: dict[str, dict[str, str]]) -> Record:
+    def _record(
+        self, run: Run, job: Job, trained: Trained, taken: dict[str, dict[str, str]], told: list[str]
+    ) -> Record:
         record = Record(
             key=run.key,
             id=run.id,
@@ -112,7 +116,7 @@ class Local:
             peak_memory=device.peak_memory(self.device),
             libraries=_libraries(),
             commit=commit(),
-            warnings=trained.warnings,
+            warnings=told,
             taken=taken,
             artifact=None,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -140,7 +144,7 @@ def make_job(
         stage=run.stage,
         networks=networks,
         teachers=teachers,
-        method=make_method(run.stage.method, run.stage.data.set),
+        method=make_method(run),
         train=pictures[0],
         test=pictures[1],
         device=where,
@@ -163,13 +167,15 @@ def make_network(run: Run, k: int) -> Network:
     return build(spec.name, spec.params, entry.classes, entry.channels, entry.size)
 
 
-def make_method(spec: Spec, set_name: str) -> Method:
-    """Build a method for the classes of a set; a parameter that is word distances is read from its file."""
+def make_method(run: Run) -> Method:
+    """Build a run's method; word distances are read from their file, trainable parts begin with the seed's weights."""
+    spec, set_name = run.stage.method, run.stage.data.set
     params = {
         key: _distances(value, set_name) if isinstance(value, Distances) else value
         for key, value in spec.params.items()
     }
     method: Method = registry.METHODS[spec.name].load()(registry.SETS[set_name].classes, **params)
+    initialise(method, generator(run.seed, "weights/method"))
     return method
 
 

@@ -20,7 +20,7 @@ class Outputs(NamedTuple):
 class Method(nn.Module):
     """The loss of a method. It knows nothing of devices, optimisers, files or seeds.
 
-    Constant tables are buffers and extra trainable parts are parameters, so that the engine can move and train them.
+    Constant tables are buffers; extra trainable parts are submodules, trained with the first network and discarded.
     A subclass takes ``classes`` and, by name, the parameters of its registry entry; word distances arrive as a
     float64 tensor of shape (classes, classes).
     """

@@ -17,9 +17,9 @@ from bench.store import write_atomic
 Tensors = dict[str, Tensor]
 
 
-def tensors_of(networks: Iterable[nn.Module], optimizers: Iterable[torch.optim.Optimizer]) -> Tensors:
+def tensors_of(modules: Iterable[nn.Module], optimizers: Iterable[torch.optim.Optimizer]) -> Tensors:
     """Every tensor that training changes, by a name that does not depend on the process."""
-    found = {f"net{k}.{name}": tensor for k, net in enumerate(networks) for name, tensor in net.state_dict().items()}
+    found = {f"{k}.{name}": tensor for k, module in enumerate(modules) for name, tensor in module.state_dict().items()}
     for k, optimizer in enumerate(optimizers):
         for i, state in enumerate(optimizer.state.values()):
             found |= {f"opt{k}.{i}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}

@@ -66,7 +66,6 @@ class Trained:
     curve: list[dict[str, Any]]
     tensors: dict[str, Tensor]
     seconds: float
-    warnings: list[str]
 
 
 def train(job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] = lambda seconds: False) -> Trained:
@@ -101,7 +100,7 @@ class Training:
         dtype = device.weights_dtype(job.precision)
         for network in (*job.networks, *job.teachers):
             network.to(job.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        job.method.to(job.device)
+        job.method.to(job.device).train()
         for teacher in job.teachers:
             teacher.eval().requires_grad_(False)
         self.teacher_buffers = [b.clone() for t in job.teachers for b in t.buffers()]
@@ -113,7 +112,9 @@ class Training:
         self.epoch_rates = torch.zeros(len(self.batches), dtype=dtype, device=job.device)
         self.lr = torch.zeros((), dtype=torch.float32, device=job.device)
         component = OPTIMIZERS[stage.optimizer.name].load()
-        self.optimizers = [component(n.parameters(), self.lr, **stage.optimizer.params) for n in job.networks]
+        # A method's own trainable parts go with the first network.
+        trained = [[*n.parameters(), *(job.method.parameters() if k == 0 else ())] for k, n in enumerate(job.networks)]
+        self.optimizers = [component(parameters, self.lr, **stage.optimizer.params) for parameters in trained]
         self.update = UPDATES[stage.update or "joint"]
         self.sums: dict[str, Tensor] = {}
         self.logits = [
@@ -169,9 +170,9 @@ class Training:
                 raise Stopped
 
         self.begin(first, steps)
-        self._mode(training=True)
+        self.mode(training=True)
         self.batches.run(steps, each)
-        self._mode(training=False)
+        self.mode(training=False)
         self.tests.run(len(self.tests))
         shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
         entry = self._entry(self.epoch + 1, shown, float(self.rates[first + steps - 1]))
@@ -196,7 +197,8 @@ class Training:
         for total in self.sums.values():
             total.zero_()
 
-    def _mode(self, *, training: bool) -> None:
+    def mode(self, *, training: bool) -> None:
+        """Training or evaluation, for every network that is trained."""
         for network in self.job.networks:
             network.train(training)
 
@@ -217,47 +219,10 @@ class Training:
             )
         return {"epoch": epoch, "lr": round(lr, 10), "networks": networks}
 
-    # For estimates.
-
-    def time_steps(self, count: int) -> tuple[float, float]:
-        """Seconds of a training step, and of a test batch, after one of each that warms up."""
-        self.capture()
-        self.begin(0, 0)
-        self._mode(training=True)
-        self.batches.run(1)
-        self._synchronise()
-        begun = time.monotonic()
-        self.batches.run(count)
-        self._synchronise()
-        step = (time.monotonic() - begun) / count
-        self._mode(training=False)
-        begun = time.monotonic()
-        self.tests.run(1)
-        self._synchronise()
-        return step, time.monotonic() - begun
-
-    def activation_bytes(self) -> int:
-        """What autograd keeps of one training step for the backward pass, each storage once."""
-        kept: dict[int, int] = {}
-
-        def pack(tensor: Tensor) -> Tensor:
-            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        self.begin(0, 0)
-        self._mode(training=True)
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            self.batches.run(1)
-        return sum(kept.values())
-
-    def _synchronise(self) -> None:
-        if self.job.device.type == "cuda":
-            torch.cuda.synchronize(self.job.device)
-
     # Start, stop, end.
 
     def _tensors(self) -> checkpoint.Tensors:
-        return checkpoint.tensors_of(self.job.networks, self.optimizers)
+        return checkpoint.tensors_of((*self.job.networks, self.job.method), self.optimizers)
 
     def _changing(self) -> Iterator[Tensor]:
         yield from self._tensors().values()
@@ -269,9 +234,9 @@ class Training:
             return
         torch.backends.cudnn.benchmark = True
         self.begin(self.epoch * len(self.batches), 0)
-        self._mode(training=True)
+        self.mode(training=True)
         self.batches.capture(self._changing)
-        self._mode(training=False)
+        self.mode(training=False)
         self.tests.capture(self._changing)
 
     def save(self) -> None:
@@ -307,7 +272,7 @@ class Training:
             raise AssertionError("a frozen teacher's buffers changed during training")
         tensors = {f"net{k}.{name}": t for k, n in enumerate(self.job.networks) for name, t in n.state_dict().items()}
         tensors |= {f"logits{k}": logits for k, logits in enumerate(self.logits)}
-        return Trained(self.status, _results(self.curve, self.status), self.curve, tensors, self.seconds, [])
+        return Trained(self.status, _results(self.curve, self.status), self.curve, tensors, self.seconds)
 
 
 def _results(curve: list[dict[str, Any]], status: str) -> list[Result]:

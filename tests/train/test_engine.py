@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from bench.data.pictures import Pictures
 from bench.data.views import epoch_draws
+from bench.draws import generator
 from bench.errors import DeviceError
 from bench.executors.local import fresh_networks, make_job, make_network
 from bench.graph import Run, plan
+from bench.methods.vanilla import Vanilla
+from bench.networks import initialise
 from bench.recipe import load
 from bench.train import engine
 from bench.train.engine import Stopped, train
@@ -263,3 +267,33 @@ def test_graphs_train_as_the_eager_path_does_without_waiting(runs, tmp_path):
         torch.cuda.set_sync_debug_mode("default")
         curves.append(training.sums["0.ce"].item())
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
+class WithPart(Vanilla):
+    """Cross entropy through a trainable layer of the method's own."""
+
+    def __init__(self, classes):
+        super().__init__(classes)
+        self.part = nn.Linear(classes, classes)
+
+    def loss(self, k, labels, outputs):
+        return {"ce": functional.cross_entropy(self.part(outputs.students[k].logits.float()), labels)}
+
+
+def test_trainable_parts_of_a_method_are_trained_and_resumed(runs, tmp_path):
+    def made(folder):
+        method = WithPart(10)
+        initialise(method, generator(1, "weights/method"))
+        return replace(job(runs["vanilla"], folder, precision="float32"), method=method)
+
+    whole = made(tmp_path / "whole")
+    first = whole.method.part.weight.clone()
+    trained = train(whole, Silent())
+    assert not torch.equal(whole.method.part.weight, first)
+    assert not any("part" in name for name in trained.tensors)
+    done = []
+    with pytest.raises(Stopped):
+        train(made(tmp_path), Silent(after=done.append), out_of_time=lambda seconds: len(done) == 2)
+    resumed = made(tmp_path)
+    train(resumed, Silent())
+    assert torch.equal(resumed.method.part.weight, whole.method.part.weight)
