@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
 from tabulate import tabulate
 
 from bench.cli.place import Place
@@ -31,8 +30,7 @@ def similarity(
     write: bool,
 ) -> None:
     """Print the similarity matrix; write it as CSV, draw it, or replace the table's distance file."""
-    place, console = Place.find(None), Console()
-    recipe = place.library().table(table)
+    recipe = Place.find(None).library().table(table)
     if set_name not in recipe.words:
         raise UsageError(f"table {table} has no word distances for {set_name!r}; {nearest(set_name, recipe.words)}")
     words = recipe.words[set_name]
@@ -49,32 +47,43 @@ def similarity(
         matrix = wordvectors.distances(wordvectors.class_vectors(vectors, classes, words.labels), length, distance)
     soft = wordvectors.soft_labels(matrix, reading)
     made = _provenance(set_name, vectors, words, length, distance)
-    console.print(_shown(classes, soft), soft_wrap=True, highlight=False, markup=False)
+    print(_shown(classes, soft))
     if write:
         wordvectors.write_distances(shipped, classes, matrix, made)
-        console.print(f"distances written to {shipped}; runs that use them now have another key", soft_wrap=True)
+        print(f"distances written to {shipped}; runs that use them have another key if a number changed")
     if csv is not None:
         said = {"soft labels": f"softmax of minus the distances of each row (FFDWV, eq. 7), reading {reading}"}
         wordvectors.write_matrix(csv, classes, soft, said | made)
-        console.print(f"similarity matrix written to {csv}", soft_wrap=True)
+        print(f"similarity matrix written to {csv}")
     for path in figures:
-        heatmap(classes, soft, f"Similarity of the {set_name.upper()} class names (softmax of −distance)", path)
-        console.print(f"heat map drawn in {path}", soft_wrap=True)
+        heatmap(classes, soft, _title(set_name, words), path)
+        print(f"heat map drawn in {path}")
+
+
+def _title(set_name: str, words: Words) -> str:
+    said = f"{set_name}: similarity of the class names after softmax (FFDWV, figure 2)\n{words.source}; {_named(words)}"
+    return f"{said}\n{words.note}" if words.note else said
+
+
+def _named(words: Words) -> str:
+    """Which word stands for which class."""
+    means = (
+        (name, word if isinstance(word, str) else f"mean of {' and '.join(word)}")
+        for name, word in words.labels.items()
+    )
+    return ", ".join(f"{name} = {word}" for name, word in means) or "every class under its own name"
 
 
 def _provenance(set_name: str, vectors: Path | None, words: Words, length: str, distance: str) -> dict[str, str]:
     """What a CSV file says of its own making."""
-    named = (
-        f"{name} = {word if isinstance(word, str) else f'mean of {chr(32).join(word)}'}"
-        for name, word in words.labels.items()
-    )
-    return {
-        "vectors": vectors.name if vectors else f"the shipped distances, {words.distances}",
+    made = {
+        "vectors": words.source,
         "normalise": length,
         "distance": distance,
-        "labels": f"{', '.join(named)}; every other class under its own name",
-        "made by": f"kdbench similarity {set_name}",
+        "labels": f"{_named(words)}; every other class under its own name",
+        "made by": f"kdbench similarity {set_name}{' --vectors FILE' if vectors else ''}",
     }
+    return made | ({"note": words.note} if words.note else {})
 
 
 def _shown(classes: Sequence[str], soft: wordvectors.Matrix) -> str:

@@ -1,6 +1,7 @@
 """What a run will take on this machine, from a few timed steps on random images; nothing is trained."""
 
 import json
+import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def measure(run: Run, where: torch.device) -> Took:
     """Time one warm step and a few more, and one test batch; a run is that times its steps and epochs."""
     batch, entry = run.stage.schedule.batch, registry.SETS[run.stage.data.set]
     dtype = device.weights_dtype(device.precision(run.stage.precision, where))
-    pictures = tuple(_noise(run, count, where, dtype) for count in (batch * (1 + TIMED_STEPS), TEST_BATCH))
+    pictures = tuple(_noise(run, count, where, dtype) for count in (batch, TEST_BATCH))
     teachers = [make_network(run.teacher, 0)] if run.teacher else []
     training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path()))
     activations = _activation_bytes(training)
@@ -73,19 +74,21 @@ def _noise(run: Run, count: int, where: torch.device, dtype: torch.dtype) -> Pic
 
 
 def _time_steps(training: Training) -> tuple[float, float]:
-    """Seconds of a training step, after one that warms up, and of a test batch."""
+    """Seconds of a training step, the median of a few, and of a test batch; each after one that warms up."""
     training.capture()
     training.begin(0, 0)
     training.mode(training=True)
-    _timed(training.batches, 1)
-    step = _timed(training.batches, TIMED_STEPS) / TIMED_STEPS
+    _timed(training.batches)
+    step = statistics.median(_timed(training.batches) for _ in range(TIMED_STEPS))
     training.mode(training=False)
-    return step, _timed(training.tests, 1)
+    _timed(training.tests)
+    return step, _timed(training.tests)
 
 
-def _timed(batches: Batches, count: int) -> float:
+def _timed(batches: Batches) -> float:
+    """Seconds of the first batch of a pass."""
     begun = time.monotonic()
-    batches.run(count)
+    batches.run(1)
     if batches.device.type == "cuda":
         torch.cuda.synchronize(batches.device)
     return time.monotonic() - begun

@@ -116,13 +116,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Words:
-    """Where a set's word distances stand (a file beside the recipe), and the words that its class names need.
+    """Where a set's word distances stand (a file beside the recipe), and how they are made from word vectors.
 
     ``labels`` maps a class whose own name has no vector to another word, or to words whose mean is taken.
     """
 
     distances: str
+    source: str
     labels: dict[str, str | tuple[str, ...]]
+    note: str | None = None
 
 
 @dataclass(frozen=True)
