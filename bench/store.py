@@ -105,9 +105,9 @@ class Store:
             known.append(record)
 
     def current(self, run: Run) -> Record | None:
-        """The first record of the run as today's code makes it, or None."""
+        """The first record of the run as today's code makes it, rather one that is done than one that diverged."""
         found = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
-        return min(found, key=lambda record: record.replica, default=None)
+        return min(found, key=lambda record: (record.status != "done", record.replica), default=None)
 
     def find(self, run: Run) -> Record | None:
         """The record that a report shows: the current one, else the newest that an older version left."""

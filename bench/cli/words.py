@@ -1,5 +1,6 @@
 """``kdbench similarity``: the soft labels of FFDWV, from word vectors or from the shipped distances."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -61,8 +62,10 @@ def similarity(
 
 
 def _title(set_name: str, words: Words) -> str:
-    said = f"{set_name}: similarity of the class names after softmax (FFDWV, figure 2)\n{words.source}; {_named(words)}"
-    return f"{said}\n{words.note}" if words.note else said
+    """A few lines that fit above the heat map."""
+    lines = [f"{set_name}: similarity of the class names after softmax (FFDWV, figure 2)"]
+    lines += textwrap.wrap(f"{words.source}; {_named(words)}", 90) + textwrap.wrap(words.note or "", 90)
+    return "\n".join(lines)
 
 
 def _named(words: Words) -> str:

@@ -12,8 +12,8 @@ from bench.executors.estimate import measure, workloads
 from bench.executors.local import Local
 from bench.graph import Graph, Profile, Run, plan
 from bench.registry import SETS
-from bench.run import Summary, todo, walk
-from bench.store import Store
+from bench.run import todo, walk
+from bench.store import Record, Store
 from bench.train import device as devices
 
 
@@ -47,7 +47,9 @@ def run(
         print("stopped; what was finished is kept, and the same command goes on from the last checkpoint")
         sys.exit(130)
     if reached != "paper":
-        _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, summary)
+        records = [record for run in graph.runs.values() if (record := store.current(run)) is not None]
+        here = [record for record in records if record.device == devices.name(where)]
+        _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here)
 
 
 def _print_graph(graph: Graph, runs: Sequence[Run], store: Store) -> None:
@@ -74,11 +76,11 @@ def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: st
         )
 
 
-def _full_price(graph: Graph, store: Store, costs: Costs, summary: Summary) -> None:
-    """What the paper profile would take here, at the rate at which these runs went."""
+def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record]) -> None:
+    """What the paper profile would take, at the rate at which the records of this machine were made."""
     missing = [training_flops(run, costs) or 0 for run in todo(graph.runs.values(), store)]
-    seconds = sum(record.seconds for record in summary.records)
-    done = sum(record.flops or 0 for record in summary.records)
+    seconds = sum(record.seconds for record in here)
+    done = sum(record.flops or 0 for record in here)
     at_rate = f", about {duration(sum(missing) / done * seconds)} on this machine" if done else ""
     print(
         f"the paper profile has {len(missing)} runs to train, {sum(missing):.2g} FLOPs{at_rate};"

@@ -52,10 +52,10 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def kl_divergence(target: Tensor, log_p: Tensor) -> Tensor:
-    """KL(target || p), summed over the classes and averaged over the batch; 0 log 0 is 0.
+    """KL(target || p), summed over the classes and averaged over the batch.
 
     Args:
-        target: (N, C) log-probabilities.
+        target: (N, C) log-probabilities, finite: what underflows adds 0, minus infinity would add NaN.
         log_p: (N, C) log-probabilities.
     """
     return functional.kl_div(log_p, target, reduction="batchmean", log_target=True)
@@ -68,7 +68,9 @@ class SoftLabels(Method):
 
     def __init__(self, classes: int, table: Tensor) -> None:
         super().__init__(classes)
-        self.register_buffer("log_table", table.log())
+        # A mass that underflows has no finite logarithm, and 0 times infinity is no number: the smallest mass stands
+        # for it, which adds nothing.
+        self.register_buffer("log_table", table.clamp(min=torch.finfo(table.dtype).tiny).log())
 
     def loss(self, k: int, labels: Tensor, outputs: Outputs) -> dict[str, Tensor]:
         """``ce`` and ``soft``, the KL from row ``labels`` of the table to the prediction."""

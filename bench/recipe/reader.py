@@ -105,6 +105,8 @@ class _Reader:
         else:
             stages = self._stages(name, own, node)
         seeds = _seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
+        if stages and stages[-1].seed is not None and len(seeds) > 1:
+            raise RecipeError(f"{stages[-1].where}: {noun}: with a 'seed' here its {len(seeds)} seeds would be one run")
         _check_assumed(own, stages, f"{noun}.assumed")
         return Row(
             name=name,
