@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.errors import CostError
 from bench.graph import Run
@@ -79,19 +79,42 @@ def images_shown(run: Run, epochs: int | None = None) -> int:
     return whole * images + rest * schedule.batch
 
 
-def training_flops(run: Run, costs: "Costs", epochs: int | None = None) -> int | None:
-    """FLOPs of all training steps of a run, or of its first epochs, without its sources' own training.
+class CostTable(Protocol):
+    """Where counted networks are looked up; :class:`Costs` is one."""
 
-    None where a network's cost was never counted.
+    def get(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost | None:
+        """The cost of a network, or None if it was not counted yet."""
+
+
+def cost_of(network: Spec, set_name: str, costs: CostTable) -> Cost | None:
+    """The cost of a network as a recipe names it, on the images of a set; None if it was not counted yet."""
+    entry = SETS[set_name]
+    return costs.get(network.name, network.params, entry.classes, entry.channels, entry.size)
+
+
+def step_macs(run: Run, costs: CostTable) -> tuple[list[int], list[int]] | None:
+    """Multiply-adds of the networks that a training step of ``run`` trains, and of those that it only runs.
+
+    A teacher is the first network of its run. None if one of them was not counted yet.
     """
-    stage = run.stage
     teachers = run.teacher.stage.networks[:1] if run.teacher else ()
-    trained = [costs.of(network, stage.data.set) for network in stage.networks]
-    frozen = [costs.of(network, stage.data.set) for network in teachers]
-    macs = [[cost.macs for cost in found if cost is not None] for found in (trained, frozen)]
+    trained = [cost_of(network, run.stage.data.set, costs) for network in run.stage.networks]
+    frozen = [cost_of(network, run.stage.data.set, costs) for network in teachers]
     if None in trained or None in frozen:
         return None
-    refreshed = macs[0][:-1] if stage.update == "sequential" else []
+    return [cost.macs for cost in trained if cost], [cost.macs for cost in frozen if cost]
+
+
+def training_flops(run: Run, costs: CostTable, epochs: int | None = None) -> int | None:
+    """FLOPs of all training steps of a run, or of its first epochs, without its sources' own training.
+
+    None if one of its networks was not counted yet.
+    """
+    macs = step_macs(run, costs)
+    if macs is None:
+        return None
+    # A sequential update predicts every network but the last again, for those that step after it.
+    refreshed = macs[0][:-1] if run.stage.update == "sequential" else []
     return step_flops_per_image(macs[0], macs[1], refreshed) * images_shown(run, epochs)
 
 
@@ -158,11 +181,6 @@ class Costs:
         """The remembered cost, or None."""
         entry = self._entries.get(_key(name, params, classes, channels, size))
         return None if entry is None else Cost(**entry["cost"])
-
-    def of(self, network: Spec, set_name: str) -> Cost | None:
-        """The remembered cost of a network as a recipe names it, on the images of a set; or None."""
-        entry = SETS[set_name]
-        return self.get(network.name, network.params, entry.classes, entry.channels, entry.size)
 
     def add(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int, cost: Cost) -> None:
         """Remember a cost in memory; :meth:`write` keeps it."""

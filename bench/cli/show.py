@@ -7,7 +7,7 @@ from rich.console import Console
 from tabulate import tabulate
 
 from bench.cli.place import Place
-from bench.cost import Costs, count, forward_flops
+from bench.cost import Costs, cost_of, count, forward_flops
 from bench.graph import Profile, plan
 from bench.recipe import Library, Spec
 from bench.registry import SETS
@@ -65,7 +65,7 @@ def cost(table: str | None, *, recount: bool) -> None:
     for network, set_name in _networks(chosen):
         entry = SETS[set_name]
         geometry = (entry.classes, entry.channels, entry.size)
-        found = None if recount else costs.of(network, set_name)
+        found = None if recount else cost_of(network, set_name, costs)
         if found is None:
             found = count(network.name, network.params, *geometry)
             costs.add(network.name, network.params, *geometry, found)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from bench.cost import CostTable
 from bench.graph import Graph, Profile, plan
 from bench.recipe import Claim, Library, Row, Table
-from bench.report.costing import COST_METRICS, CostTable, cost_cells, training
+from bench.report.costing import COST_METRICS, cost_cells, training
 from bench.report.measure import BOTH, Samples, caveats, collect, errors, measure, protocols
 from bench.report.notes import Footnotes, assumption
 from bench.report.sheet import Claimed, CostCell, Line, Provenance, Sheet
@@ -79,17 +80,17 @@ def _line(sources: _Sources, row: Row) -> Line:
         return replace(bare, marks=_kept(marks))
     samples = collect(sources.paper, sources.store, sources.table.name, row)
     reduced = collect(sources.smaller, sources.store, sources.table.name, row)
+    first_run = next(iter(sources.paper.rows[sources.table.name, row.name].values()))
     cell, margin = row.published.get("error"), sources.table.margin
     measured = tuple(measure(row, samples, protocol, cell, margin) for protocol in protocols(row))
     verdicts: dict[str, Verdict] = {m.protocol: m.verdict for m in measured if m.verdict is not None}
     wanted = [metric for metric in sources.table.columns if metric in COST_METRICS]
-    costs = cost_cells(sources.library, row, sources.costs, wanted)
+    costs = cost_cells(row, first_run, sources.costs, wanted)
     marks["published"] = sources.notes.mark([cell.note] if cell and cell.note else [])
     marks["measured"] = sources.notes.mark(caveats(samples))
     marks["verdict"] = sources.notes.mark([row.unscored] if row.unscored else [])
     marks |= {metric: sources.notes.mark(_cost_notes(row, metric, cost)) for metric, cost in costs.items()}
     marks["smaller"] = sources.notes.mark(_smaller_notes(row, reduced))
-    first_run = next(iter(sources.paper.rows[sources.table.name, row.name].values()))
     return replace(
         bare,
         published=cell,
@@ -97,7 +98,7 @@ def _line(sources: _Sources, row: Row) -> Line:
         verdict=combine(verdicts) if verdicts else None,
         costs=costs,
         smaller=tuple(measure(row, reduced, protocol, None, margin) for protocol in protocols(row) if reduced.planned),
-        training=training(sources.library, row, first_run, sources.costs),
+        training=training(row, first_run, sources.costs),
         marks=_kept(marks),
     )
 
