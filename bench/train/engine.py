@@ -127,7 +127,9 @@ class Training:
 
     def _train_batch(self, positions: Tensor) -> None:
         images, labels = self.job.train.batch(positions)
-        self.lr.copy_(self.epoch_rates[positions[0] // self.job.stage.schedule.batch])
+        # Not epoch_rates[positions[0] // batch]: to index with a tensor of no dimension, PyTorch reads it on the host.
+        step = positions[:1] // self.job.stage.schedule.batch
+        self.lr.copy_(self.epoch_rates.index_select(0, step)[0])
         with torch.no_grad():
             teachers = [self._forward(teacher, images) for teacher in self.job.teachers]
 

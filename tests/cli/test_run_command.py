@@ -92,7 +92,11 @@ def test_a_table_is_trained_once_with_its_teacher_first(project):
     student, teacher = found["tiny/kd", 2], found["tiny/vanilla", 1]
     assert student["taken"]["teacher"] == {"record": teacher["id"], "artifact": teacher["artifact"]}
     assert student["flops"] is None
-    assert {key: student[key] for key in ("profile", "status", "seed")} == {"profile": "paper", "status": "done", "seed": 2}
+    assert {key: student[key] for key in ("profile", "status", "seed")} == {
+        "profile": "paper",
+        "status": "done",
+        "seed": 2,
+    }
     code, out, _ = finish(start(project, *RUN))
     assert "0 of 6 runs to train" in out
     assert len(records(project)) == 6

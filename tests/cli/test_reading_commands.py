@@ -1,0 +1,194 @@
+"""The commands that only read: what they print, how they fail, and that none of them waits for torch."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.cli.app import main
+from bench.graph import plan
+from bench.recipe import load
+from bench.store import Store
+from tests.handmade import SMALL, changed, record, write
+
+REPO = Path(__file__).parents[2]
+COMMANDS = ["list", "check", "run", "report", "cost", "similarity", "estimate", "prepare", "gpu", "collect"]
+Kdbench = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def kdbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kdbench:
+    """Runs a command in a project folder of its own; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KDBENCH_DATA", raising=False)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["kdbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """The shipped recipes and costs, without results."""
+    shutil.copytree(REPO / "recipes", tmp_path / "recipes")
+    (tmp_path / "results").mkdir()
+    shutil.copy(REPO / "results" / "costs.json", tmp_path / "results")
+    return tmp_path
+
+
+def test_list_tells_how_much_of_each_table_is_done(kdbench: Kdbench, tmp_path: Path) -> None:
+    runs = plan(load(write(tmp_path)), ["small"], "paper").runs
+    Store(tmp_path / "results").add(record(next(iter(runs.values()))))
+    code, out, err = kdbench("list")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].split()[:3] == ["small", "7", f"1/{len(runs)}"]
+
+
+def test_check_counts_what_it_has_read(kdbench: Kdbench, shipped: Path) -> None:
+    found = load(shipped / "recipes")
+    rows = sum(len(table.rows) for table in found.tables.values())
+    runs = len(plan(found, found.tables, "paper").runs)
+    assert kdbench("check") == (0, f"{len(found.tables)} tables, {rows} rows, {runs} runs: all is well\n", "")
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex", "csv", "json"])
+def test_report_in_each_format(kdbench: Kdbench, shipped: Path, form: str) -> None:
+    code, out, err = kdbench("report", "ffdwv-table3", "--format", form)
+    assert (code, err) == (0, "")
+    assert "28.83" in out
+    if form == "json":
+        assert json.loads(out)["table"] == "ffdwv-table3"
+    if form == "csv":
+        lines = list(csv.reader(out.splitlines()))
+        assert len({len(line) for line in lines if line}) == 1
+
+
+def test_report_without_a_format_is_text(kdbench: Kdbench, shipped: Path) -> None:
+    assert kdbench("report", "ffdwv-table3") == kdbench("report", "ffdwv-table3", "--format", "text")
+
+
+def test_report_writes_the_table_where_committed_tables_lie(kdbench: Kdbench, shipped: Path) -> None:
+    code, _, _ = kdbench("report", "ffdwv-table2", "--write")
+    written = (shipped / "results" / "tables" / "ffdwv-table2.md").read_text(encoding="utf-8")
+    assert code == 0
+    assert written.strip() == kdbench("report", "ffdwv-table2", "--format", "markdown")[1].strip()
+
+
+def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench, shipped: Path) -> None:
+    code, out, _ = kdbench("cost", "ffdwv-table3")
+    assert code == 0
+    assert [line.split()[-4:] for line in out.splitlines()[2:4]] == [
+        ["cifar100", "472,756", "69,130,496", "1.3826"],
+        ["cifar100", "1,736,564", "253,155,584", "5.0631"],
+    ]
+
+
+def test_similarity_prints_a_small_set_whole(kdbench: Kdbench, shipped: Path) -> None:
+    code, out, _ = kdbench("similarity", "cifar10")
+    rows = [line.split() for line in out.splitlines()[2:]]
+    assert code == 0
+    assert len(rows) == 10
+    assert all(abs(sum(map(float, row[1:])) - 1) < 0.01 for row in rows)
+
+
+def test_similarity_as_csv_and_figure(kdbench: Kdbench, shipped: Path) -> None:
+    code, out, _ = kdbench("similarity", "cifar10", "--csv", "a.csv", "--figure", "a.svg", "--figure", "a.png")
+    lines = (shipped / "a.csv").read_text(encoding="utf-8").splitlines()
+    assert code == 0
+    assert len([line for line in lines if not line.startswith("#")]) == 11
+    assert "<svg" in (shipped / "a.svg").read_text(encoding="utf-8")
+    assert (shipped / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "heat map drawn in a.svg" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(kdbench: Kdbench, command: str) -> None:
+    code, out, err = kdbench(command, "--help")
+    assert (code, err) == (0, "")
+    assert f"kdbench {command}" in out.splitlines()[0]
+    assert command in kdbench("--help")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["report", "ffdwv-table4"], "no table 'ffdwv-table4'; did you mean 'ffdwv-table3'?"),
+        (["cost", "fdwv-table3"], "no table 'fdwv-table3'; did you mean 'ffdwv-table3'?"),
+        (["similarity", "cifar11"], "table ffdwv-table2 has no word distances for 'cifar11'; did you mean 'cifar10'?"),
+        (["similarity", "cifar10", "--table", "x"], "no table 'x'; known: dml-table2, ffdwv-table2, ffdwv-table3"),
+        (["similarity", "cifar10", "--write"], "--length, --distance and --write need --vectors FILE"),
+        pytest.param(
+            ["similarity", "cifar10", "--figure", "a.xyz"],
+            "a.xyz",
+            marks=pytest.mark.xfail(strict=True, reason="matplotlib's ValueError is not turned into a message"),
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    kdbench: Kdbench, shipped: Path, arguments: list[str], message: str
+) -> None:
+    code, _, err = kdbench(*arguments)
+    assert code == 2
+    assert err.startswith("kdbench: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], ["similarity", "cifar10"]])
+def test_a_broken_recipe_is_one_line_with_its_place(kdbench: Kdbench, tmp_path: Path, command: list[str]) -> None:
+    write(tmp_path, changed(SMALL, ("metric: error\n", "metrc: error\n")))
+    message = "kdbench: recipes/paper/table.yaml:4: table: unknown key 'metrc'; did you mean 'metric'?\n"
+    assert kdbench(*command) == (2, "", message)
+
+
+def test_a_corrupted_record_is_one_line_with_its_place(kdbench: Kdbench, tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "results" / "runs").mkdir(parents=True)
+    (tmp_path / "results" / "runs" / "paper-1.json").write_text("{")
+    code, out, err = kdbench("list")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "runs/paper-1.json: not a record" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["report"], ["report", "ffdwv-table2", "--format", "pdf"], ["list", "--nonsense"]]
+)
+def test_a_command_line_that_cannot_be_parsed_has_exit_code_2(
+    kdbench: Kdbench, shipped: Path, arguments: list[str]
+) -> None:
+    code, out, err = kdbench(*arguments)
+    assert (code, out) == (2, "")
+    assert "Usage: " in err
+    assert "Traceback" not in err
+
+
+WITHOUT_TORCH = """
+import sys
+from bench.cli.app import main
+for line in sys.argv[1].split(";"):
+    sys.argv = ["kdbench", *line.split()]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, (line, ended.code)
+    assert "torch" not in sys.modules, line
+"""
+READING = (
+    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;similarity cifar10 --figure a.svg"
+)
+
+
+def test_no_reading_command_imports_torch(shipped: Path) -> None:
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(REPO)!r})\n{WITHOUT_TORCH}", READING]
+    ended = subprocess.run(command, cwd=shipped, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr

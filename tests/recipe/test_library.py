@@ -1,0 +1,152 @@
+"""References between rows and tables, and the recipes that are shipped."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.errors import RecipeError, UsageError
+from bench.recipe import load
+from tests.handmade import SMALL, changed, library, write
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = load(ROOT / "recipes")
+KD = "    method: {kd: {temperature: 4.0, soften: both}}\n    teacher: large#1\n"
+LARGE_METHOD = "    network: teacher\n    method: vanilla\n"
+WARM = "      warm: {seed: 1, method: vanilla, schedule: {iterations: 100, drops: [50]}}\n"
+
+
+def taught_by(reference: str) -> tuple[str, str]:
+    return KD, KD.replace("large#1", reference)
+
+
+def large_taught_by(reference: str) -> tuple[str, str]:
+    return LARGE_METHOD, f"    network: teacher\n{KD.replace('large#1', reference)}"
+
+
+def fault_of(folder: Path, *changes: tuple[str, str]) -> tuple[str, str]:
+    """The message without its place, and the text of the line that it names."""
+    with pytest.raises(RecipeError) as raised:
+        library(folder, *changes)
+    found = re.fullmatch(r"recipes/paper/table\.yaml:(\d+): (.+)", str(raised.value))
+    assert found, str(raised.value)
+    return found[2], changed(SMALL, *changes).splitlines()[int(found[1]) - 1].strip()
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("smal/large#1", "no table 'smal'; did you mean 'small'?"),
+        ("larg#1", "no row 'larg' in small; did you mean 'large'?"),
+        ("large.warm#1", "row 'large' has no stage 'warm'; known: train"),
+        ("large#4", "row 'large' has no seed 4; its seeds are [1, 2, 3]"),
+        ("nothing#1", "row 'nothing' trains nothing"),
+        ("large", "row 'kd' has no stage 'large'; known: train (a run of another row is written ROW#1 or ROW#same)"),
+    ],
+)
+def test_an_edge_to_what_is_not_there(tmp_path: Path, reference: str, message: str) -> None:
+    said, line = fault_of(tmp_path, taught_by(reference))
+    assert said.startswith(message)
+    assert line == f"teacher: {reference}"
+
+
+def test_an_edge_to_no_stage_of_the_row(tmp_path: Path) -> None:
+    said, line = fault_of(tmp_path, ("        init: warm\n", "        init: warn\n"))
+    assert said.startswith("row 'staged' has no stage 'warn'; did you mean 'warm'?")
+    assert line == "init: warn"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "line"),
+    [
+        (
+            [taught_by("kd#1")],
+            "a run would take from itself: small/kd takes from small/kd",
+            "teacher: kd#1",
+        ),
+        (
+            [taught_by("large#1"), large_taught_by("kd#same")],
+            "a run would take from itself: small/kd takes from small/large takes from small/kd",
+            "teacher: kd#same",
+        ),
+        (
+            [("        teacher: large#1\n", "        teacher: staged#1\n")],
+            "a run would take from itself: small/staged takes from small/staged",
+            "teacher: staged#1",
+        ),
+        (
+            [(WARM, WARM.replace("{seed", "{init: task, seed"))],
+            "a run would take from itself: small/staged.task takes from small/staged.warm takes from small/staged.task",
+            "warm: {init: task",
+        ),
+    ],
+)
+def test_a_cycle(tmp_path: Path, changes: list[tuple[str, str]], message: str, line: str) -> None:
+    said, at = fault_of(tmp_path, *changes)
+    assert said == message
+    assert at.startswith(line)
+
+
+def test_a_cycle_through_the_stages_of_another_row(tmp_path: Path) -> None:
+    warm = (
+        "      warm:\n        seed: 1\n        method: {kd: {temperature: 4.0, soften: both}}\n        teacher: kd#1\n"
+    )
+    said, line = fault_of(tmp_path, taught_by("staged.warm#1"), (WARM, warm))
+    assert said == "a run would take from itself: small/staged.warm takes from small/kd takes from small/staged.warm"
+    assert line == "teacher: staged.warm#1"
+
+
+def test_a_chain_is_no_cycle(tmp_path: Path) -> None:
+    found = library(tmp_path, taught_by("staged#same"), ("        teacher: large#1\n", "        teacher: words#1\n"))
+    assert found.stage(found.table("small").rows["kd"].stages[0].teacher).name == "task"  # type: ignore[arg-type]
+
+
+def test_a_teacher_of_other_classes(tmp_path: Path) -> None:
+    said, line = fault_of(tmp_path, (LARGE_METHOD, f"    data: {{set: cifar10}}\n{LARGE_METHOD}"))
+    assert said == "small/large is trained on cifar10, whose classes or channels are not those of cifar100"
+    assert line == "teacher: large#1"
+
+
+def test_initial_weights_of_another_network(tmp_path: Path) -> None:
+    said, line = fault_of(tmp_path, (WARM, WARM.replace("{seed", "{network: teacher, seed")))
+    assert said == "small/staged.warm trains another network, so its weights cannot be the initial ones"
+    assert line == "init: warm"
+
+
+def test_two_files_that_define_one_table(tmp_path: Path) -> None:
+    write(tmp_path, SMALL, "a.yaml")
+    folder = write(tmp_path, f"# a copy\n{SMALL}", "b.yaml")
+    with pytest.raises(RecipeError) as raised:
+        load(folder)
+    assert str(raised.value) == "recipes/paper/b.yaml:2: table 'small' is also at recipes/paper/a.yaml:1"
+
+
+def test_rows_may_take_from_another_table(tmp_path: Path) -> None:
+    write(tmp_path)
+    text = changed(SMALL, ("table: small", "table: other"), taught_by("small/large#2"))
+    found = load(write(tmp_path, text, "other.yaml"))
+    reference = found.table("other").rows["kd"].stages[0].teacher
+    assert reference is not None
+    assert found.row(reference) is found.table("small").rows["large"]
+
+
+def test_no_folder_of_recipes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no folder of recipes at .*; run kdbench from the project's root"):
+        load(tmp_path / "recipes")
+
+
+def test_no_such_table(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no table 'smal'; did you mean 'small'"):
+        library(tmp_path).table("smal")
+
+
+@pytest.mark.parametrize("name", SHIPPED.tables)
+def test_every_shipped_row_says_where_its_published_error_stands(name: str) -> None:
+    for row in SHIPPED.table(name).rows.values():
+        assert "error" not in row.published or row.published["error"].source
+        assert bool(row.published) != bool(row.unscored) or not row.stages
+
+
+def test_every_shipped_table_stands_in_a_file_of_its_own() -> None:
+    files = sorted((ROOT / "recipes").glob("*/*.yaml"))
+    assert sorted(table.file for table in SHIPPED.tables.values()) == files

@@ -1,0 +1,115 @@
+import pytest
+import torch
+
+from bench.errors import DeviceError
+from bench.train import device
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+
+@pytest.fixture
+def two_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_without_cuda_the_cpu_is_chosen() -> None:
+    assert device.choose(None) == device.choose("cpu") == CPU
+
+
+@pytest.mark.usefixtures("two_cuda_devices")
+def test_cuda_is_chosen_where_present() -> None:
+    assert device.choose(None) == device.choose("cuda") == torch.device("cuda")
+    assert device.choose("cuda:1") == torch.device("cuda:1")
+    assert device.choose("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:x", "cuda:-1", "mps", "meta"])
+def test_an_unknown_device_is_named_with_the_known_ones(name: str) -> None:
+    with pytest.raises(DeviceError, match=f"device '{name}'.*; known: cpu, cuda, cuda:0, ...$") as raised:
+        device.choose(name)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_cuda_where_there_is_none() -> None:
+    with pytest.raises(DeviceError, match=r"^device 'cuda' is not there: PyTorch sees 0 CUDA devices$"):
+        device.choose("cuda")
+
+
+@pytest.mark.usefixtures("two_cuda_devices")
+def test_a_number_beyond_the_last() -> None:
+    with pytest.raises(DeviceError, match=r"^device 'cuda:2' is not there: PyTorch sees 2 CUDA devices$"):
+        device.choose("cuda:2")
+
+
+@pytest.mark.parametrize(("native", "reached"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_is_bfloat16_only_where_it_is_native(native: bool, reached: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "computes_bf16", lambda where: native)
+    assert device.precision("auto", CPU) == reached
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("asked", ["float32", "bfloat16", "float64"])
+def test_what_is_asked_for_stays(asked: str, native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "computes_bf16", lambda where: native)
+    assert device.precision(asked, CPU) == asked
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "native"),
+    [
+        ({"amx_bf16": True}, True),
+        ({"avx512_bf16": True}, True),
+        ({"avx512_f": True, "amx_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_a_cpu_needs_instructions_for_bfloat16(
+    capabilities: dict[str, bool], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert device.computes_bf16(CPU) is native
+
+
+def test_a_torch_that_cannot_tell_computes_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert device.computes_bf16(CPU) is False
+
+
+@pytest.mark.parametrize(("capability", "native"), [((7, 5), False), ((8, 0), True), ((8, 9), True), ((9, 0), True)])
+def test_cuda_computes_bfloat16_from_8_0(
+    capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda where: capability)
+    assert device.computes_bf16(torch.device("cuda")) is native
+
+
+@pytest.mark.parametrize(
+    ("reached", "weights", "product"),
+    [
+        ("float32", torch.float32, torch.float32),
+        ("float64", torch.float64, torch.float64),
+        ("bfloat16", torch.float32, torch.bfloat16),
+    ],
+)
+def test_only_bfloat16_is_autocast_and_keeps_float32_weights(
+    reached: str, weights: torch.dtype, product: torch.dtype
+) -> None:
+    assert device.weights_dtype(reached) == weights
+    ones = torch.ones(2, 2, dtype=weights)
+    with device.autocast(reached, CPU):
+        assert torch.is_autocast_enabled("cpu") is (reached == "bfloat16")
+        assert (ones @ ones).dtype == product
+
+
+def test_autocast_keeps_no_cache_of_weights() -> None:
+    with device.autocast("bfloat16", CPU):
+        assert not torch.is_autocast_cache_enabled()

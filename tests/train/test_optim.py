@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from bench.train.optim import sgd
+
+# Momentum, Nesterov, weight decay.
+KINDS = [(0.9, True, 5e-4), (0.9, False, 1e-4), (0.5, True, 0.0), (0.0, False, 1e-2)]
+
+
+class PlainSGD:
+    """PyTorch's documented formula, in numpy."""
+
+    def __init__(self, value: np.ndarray, momentum: float, nesterov: bool, weight_decay: float) -> None:
+        self.value, self.momentum, self.nesterov, self.decay = value.copy(), momentum, nesterov, weight_decay
+        self.velocity: np.ndarray | None = None
+
+    def step(self, gradient: np.ndarray, lr: float) -> None:
+        g = gradient + self.decay * self.value
+        if self.momentum:
+            self.velocity = g if self.velocity is None else self.momentum * self.velocity + g
+            g = g + self.momentum * self.velocity if self.nesterov else self.velocity
+        self.value = self.value - lr * g
+
+
+@pytest.mark.parametrize(("momentum", "nesterov", "weight_decay"), KINDS)
+@given(seed=st.integers(0, 2**32), rates=st.lists(st.floats(1e-4, 1.0), min_size=1, max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_the_documented_formula_under_a_changing_rate(
+    momentum: float, nesterov: bool, weight_decay: float, seed: int, rates: list[float]
+) -> None:
+    draws = np.random.default_rng(seed)
+    start = [draws.normal(size=shape) for shape in [(3, 2), (4,)]]
+    parameters = [nn.Parameter(torch.from_numpy(value.copy())) for value in start]
+    plain = [PlainSGD(value, momentum, nesterov, weight_decay) for value in start]
+    lr = torch.zeros((), dtype=torch.float64)
+    optimizer = sgd(parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+    for rate in rates:
+        lr.fill_(rate)  # in place, as a captured step needs it
+        for parameter, other in zip(parameters, plain, strict=True):
+            gradient = draws.normal(size=other.value.shape)
+            parameter.grad = torch.from_numpy(gradient)
+            other.step(gradient, rate)
+        optimizer.step()
+    for parameter, other in zip(parameters, plain, strict=True):
+        np.testing.assert_allclose(parameter.detach().numpy(), other.value, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("momentum", "nesterov", "weight_decay"), KINDS)
+def test_the_first_step_is_exactly_that_of_pytorch(
+    momentum: float, nesterov: bool, weight_decay: float, dtype: torch.dtype
+) -> None:
+    draws, lr = torch.Generator().manual_seed(0), torch.tensor(0.1)
+    value, gradient = torch.randn(2, 7, 5, generator=draws, dtype=dtype)
+    ours, theirs = nn.Parameter(value.clone()), nn.Parameter(value.clone())
+    settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    for parameter, optimizer in (
+        (ours, sgd([ours], lr, **settings)),
+        (theirs, torch.optim.SGD([theirs], lr=lr, foreach=False, fused=False, **settings)),
+    ):
+        parameter.grad = gradient.clone()
+        optimizer.step()
+    assert torch.equal(ours, theirs)
+
+
+def test_the_state_is_there_before_the_first_step() -> None:
+    # A checkpoint restores into it, and a captured step must find it.
+    parameter = nn.Parameter(torch.ones(3))
+    optimizer = sgd([parameter], torch.tensor(0.1), momentum=0.9, nesterov=True, weight_decay=0.0)
+    buffer = optimizer.state[parameter]["momentum_buffer"]
+    assert torch.equal(buffer, torch.zeros(3))
+    parameter.grad = torch.full((3,), 2.0)
+    optimizer.step()
+    assert optimizer.state[parameter]["momentum_buffer"] is buffer
+    assert torch.equal(buffer, torch.full((3,), 2.0))
