@@ -176,7 +176,8 @@ class _Planner:
     def __init__(self, library: Library, profile: Profile, absent: Callable[[str], bool]) -> None:
         self.library, self.profile, self.absent = library, profile, absent
         self.graph = Graph()
-        self.made: dict[tuple[str, int], Run] = {}
+        # By the stage itself: two stages may say the same, or stand on one line.
+        self.made: dict[tuple[int, int], Run] = {}
 
     def add_row(self, table: str, row: Row, kept: set[int]) -> None:
         seeds = row.seeds[:SMOKE_SEEDS] if self.profile == "smoke" else row.seeds
@@ -188,7 +189,7 @@ class _Planner:
 
     def run(self, stage: Stage, name: str, seed: int) -> Run:
         seed = stage.seed if stage.seed is not None else seed
-        if (stage.where, seed) not in self.made:
+        if (id(stage), seed) not in self.made:
             run = Run(
                 name=name,
                 profile=self.profile,
@@ -198,9 +199,9 @@ class _Planner:
                 init=self._source(stage.init, seed),
             )
             # Two rows that say the same are one run: the first one's name is shown.
-            self.made[stage.where, seed] = self.graph.runs.setdefault(run.key, run)
+            self.made[id(stage), seed] = self.graph.runs.setdefault(run.key, run)
             self.graph.value.setdefault(run.key, 0.0)
-        return self.made[stage.where, seed]
+        return self.made[id(stage), seed]
 
     def _source(self, ref: Ref | None, seed: int) -> Run | None:
         if ref is None:

@@ -43,8 +43,12 @@ def unpack(store: Store, folder: Path) -> list[Path]:
     parts = sorted(folder.glob("kdbench.tar.*"))
     if not parts:
         return []
+    data = b"".join(part.read_bytes() for part in parts)
     try:
-        with tarfile.open(fileobj=io.BytesIO(b"".join(part.read_bytes() for part in parts))) as archive:
+        # tarfile takes a broken header in the middle for the end: the parts must be all there, and the end be the end.
+        if [part.suffix for part in parts] != [f".{i:02}" for i in range(len(parts))] or not data.endswith(bytes(1024)):
+            raise tarfile.TarError("a part is missing")
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             return [_take(store, member, archive, folder) for member in archive]
     except tarfile.TarError as error:
         raise StoreError(f"{parts[0]}: cannot be read ({error}); copy all of its parts again") from None
@@ -57,7 +61,7 @@ def _take(store: Store, member: tarfile.TarInfo, archive: tarfile.TarFile, folde
         raise StoreError(f"{folder}: {member.name!r} is nothing that kdbench packs; nothing was taken from there on")
     target, data = store.root / kind / name, file.read()
     if kind == "runs":
-        store.merge(data.decode(), f"{folder}: {member.name}")
+        store.merge(data.decode(errors="replace"), name, f"{folder}: {member.name}")
     elif not target.exists() or (kind == "checkpoints" and target.stat().st_mtime < member.mtime):
         write_atomic(target, data)
     return target

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from bench.executors.local import Local
 from bench.graph import Run
 from bench.store import Record, Store
-from bench.train.engine import Progress, Stopped
+from bench.train.progress import Progress, Stopped
+
+if TYPE_CHECKING:
+    # Planning and --dry-run walk no further than this module: without torch.
+    from bench.executors.local import Local
 
 
 class Watcher(Progress, Protocol):
@@ -59,7 +62,7 @@ def _missing(run: Run, store: Store, retry_diverged: bool) -> bool:
 
 
 def walk(
-    runs: Sequence[Run], executor: Local, watcher: Watcher, *, seconds: float | None = None, reserve: float = 0.0
+    runs: Sequence[Run], executor: "Local", watcher: Watcher, *, seconds: float | None = None, reserve: float = 0.0
 ) -> Summary:
     """Carry out runs in order.
 
@@ -90,7 +93,9 @@ def walk(
     return summary
 
 
-def _one(run: Run, number: int, count: int, executor: Local, watcher: Watcher, deadline: float | None) -> Record | None:
+def _one(
+    run: Run, number: int, count: int, executor: "Local", watcher: Watcher, deadline: float | None
+) -> Record | None:
     """One run under its lock; None if it cannot be carried out now."""
     with executor.store.lock(run) as mine:
         why = _obstacle(run, executor.store) if mine else "another process is training it"

@@ -97,7 +97,7 @@ class Store:
         self.root = root
         self.by_key: dict[str, list[Record]] = {}
         for path in sorted((root / "runs").glob("*.json")):
-            self._index(from_json(path.read_text(encoding="utf-8"), str(path)))
+            self._index(from_json(path.read_text(encoding="utf-8", errors="replace"), str(path)))
 
     def _index(self, record: Record) -> None:
         known = self.by_key.setdefault(record.key, [])
@@ -150,10 +150,12 @@ class Store:
         self._index(record)
         return path
 
-    def merge(self, text: str, shown: str) -> Record:
-        """Take in a record that another machine wrote; one that is already here must be the same."""
+    def merge(self, text: str, name: str, shown: str) -> Record:
+        """Take in the record that another machine wrote as file ``name``; one that is here already must be the same."""
         record = from_json(text, shown)
-        path = self.root / "runs" / f"{record.stem}.json"
+        path = self.root / "runs" / name
+        if name != f"{record.stem}.json":
+            raise StoreError(f"{shown}: the record in it is that of another run, {record.stem!r}")
         if not path.exists():
             self.add(record)
         elif path.read_text(encoding="utf-8") != text:
@@ -187,11 +189,14 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part, even after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part{os.getpid()}")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_once(path: Path, data: bytes) -> None:

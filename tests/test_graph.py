@@ -294,7 +294,6 @@ def test_a_stage_without_a_seed_takes_the_rows(tmp_path: Path) -> None:
     assert [run.init.seed for run in found.values() if run.init] == [1, 2, 3]
 
 
-@pytest.mark.xfail(strict=True, reason="a plan tells stages apart by the line that they begin at")
 def test_stages_may_stand_on_one_line(tmp_path: Path) -> None:
     start = SMALL.index("    stages:\n      warm")
     end = SMALL.index("    published: {}\n  nothing")
@@ -304,7 +303,6 @@ def test_stages_may_stand_on_one_line(tmp_path: Path) -> None:
     assert [run.init.stage.name for run in found.values() if run.init] == ["warm", "warm", "warm"]
 
 
-@pytest.mark.xfail(strict=True, reason="a plan tells stages apart by the line that they begin at")
 def test_two_rows_may_share_stages_by_a_yaml_alias(tmp_path: Path) -> None:
     row = "  other: {label: Other, group: Small, network: teacher, stages: *both, published: {}}\n"
     changes = [("    stages:\n", "    stages: &both\n"), ("  nothing: {", f"{row}  nothing: {{")]

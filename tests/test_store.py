@@ -225,7 +225,11 @@ def test_a_lock_is_free_again_after_an_error(store: Store, run: Run) -> None:
 
 def test_a_record_from_elsewhere_is_taken_in_once(store: Store, run: Run) -> None:
     text = to_json(record(run))
-    assert store.merge(text, "there") == store.merge(text, "there") == store.current(run)
+    assert (
+        store.merge(text, f"{run.id}.json", "there")
+        == store.merge(text, f"{run.id}.json", "there")
+        == store.current(run)
+    )
     assert len(list((store.root / "runs").iterdir())) == 1
 
 
@@ -233,5 +237,5 @@ def test_a_record_from_elsewhere_that_contradicts_ours_is_refused(store: Store, 
     path = store.add(record(run))
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"there: another record of that name is already in .*; neither was changed"):
-        store.merge(to_json(record(run, seconds=2.0)), "there")
+        store.merge(to_json(record(run, seconds=2.0)), f"{run.id}.json", "there")
     assert path.read_bytes() == before

@@ -75,9 +75,17 @@ def run(
     ] = False,
 ) -> None:
     """Train what is missing of a table. The same command goes on where it was stopped."""
-    from bench.cli import work
+    from bench.cli.place import default_profile
 
-    work.run(table, profile, row or [], seed or [], data, device, dry_run=dry_run, retry_diverged=retry_diverged)
+    reached = profile or default_profile(device)
+    if dry_run:
+        from bench.cli import show
+
+        show.graph(table, reached, row or [], seed or [], data, retry_diverged=retry_diverged)
+    else:
+        from bench.cli import work
+
+        work.run(table, reached, row or [], seed or [], data, device, retry_diverged=retry_diverged)
 
 
 @app.command()
@@ -135,7 +143,7 @@ def similarity(
         bool, typer.Option("--write", help="With --vectors: replace the table's shipped distances.")
     ] = False,
 ) -> None:
-    """The similarity matrix of a set's class names (FFDWV, eq. 7 and Figure 2)."""
+    """The similarity matrix of a set's class names (FFDWV, equation 7 and Figure 2)."""
     from bench.cli import words
 
     words.similarity(set_, vectors, table, length, distance, reading, csv, figure or [], write=write)

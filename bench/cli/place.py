@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data import datasets
+from bench.graph import Profile
 from bench.recipe import Library, load
 from bench.store import Store
 
@@ -41,3 +42,10 @@ class Place:
     def absent(self, name: str) -> bool:
         """Whether a data set is not in the data folder."""
         return not datasets.available(name, self.data)
+
+
+def default_profile(device: str | None) -> Profile:
+    """The real thing where a GPU makes it possible, elsewhere what a person can wait for; asks torch."""
+    from bench.train.device import choose
+
+    return "paper" if choose(device).type == "cuda" else "smoke"

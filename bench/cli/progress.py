@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
@@ -39,9 +40,14 @@ def title(run: Run) -> str:
 
 def measured(entry: dict[str, Any]) -> str:
     """Loss and test error of every network of an epoch."""
-    losses = "/".join(f"{sum(net['loss'].values()):.3f}" for net in entry["networks"])
+    losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
     errors = "/".join(f"{net['test_error']:.2f}" for net in entry["networks"])
     return f"loss {losses}  error {errors} %"
+
+
+def _sum(terms: Collection[float | None]) -> str:
+    known = [term for term in terms if term is not None]
+    return f"{sum(known):.3f}" if len(known) == len(terms) else "NaN"
 
 
 def outcome(run: Run, record: Record) -> str:

@@ -1,9 +1,8 @@
 """The commands that only read: tables, checks, reports and costs; none of them imports torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from tabulate import tabulate
 
 from bench.cli.place import Place
@@ -13,6 +12,7 @@ from bench.recipe import Library, Spec
 from bench.registry import SETS
 from bench.report.render import Format, render
 from bench.report.table import build
+from bench.run import todo
 from bench.store import write_atomic
 
 
@@ -36,6 +36,22 @@ def check() -> None:
     print(f"{len(library.tables)} tables, {rows} rows, {runs} runs: all is well")
 
 
+def graph(
+    table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int], data: Path | None, *, retry_diverged: bool
+) -> None:
+    """Print every run of a plan: whether it is done, would run, or would run again for its weights."""
+    place = Place.find(data)
+    store = place.store()
+    planned = plan(place.library(), [table], profile, rows=rows, seeds=seeds, absent=place.absent).runs
+    waiting = {run.key for run in todo(planned.values(), store, retry_diverged=retry_diverged)}
+    for run in planned.values():
+        record = store.current(run)
+        state = ("again" if record else "to run") if run.key in waiting else (record.status if record else "waits")
+        taken = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
+        print(f"{state:8} {run.id}  {run.name} seed {run.seed}{taken}")
+    print(f"profile {profile}: {len(planned) - len(waiting)} done, {len(waiting)} to run")
+
+
 def report(table: str, form: Format, profile: Profile, data: Path | None, *, write: bool) -> None:
     """Print a table, or write it where committed tables lie."""
     place = Place.find(data)
@@ -48,7 +64,7 @@ def report(table: str, form: Format, profile: Profile, data: Path | None, *, wri
         absent=place.absent,
     )
     if not write:
-        Console(soft_wrap=True).print(render(sheet, form), highlight=False, markup=False)
+        print(render(sheet, form).rstrip("\n"))
         return
     path = place.results / "tables" / f"{table}.md"
     write_atomic(path, render(sheet, "markdown").encode())

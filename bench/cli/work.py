@@ -10,7 +10,7 @@ from bench.cost import Costs, training_flops
 from bench.data import datasets
 from bench.executors.estimate import measure, workloads
 from bench.executors.local import Local
-from bench.graph import Graph, Profile, Run, plan
+from bench.graph import Graph, Profile, plan
 from bench.registry import SETS
 from bench.run import todo, walk
 from bench.store import Record, Store
@@ -19,49 +19,32 @@ from bench.train import device as devices
 
 def run(
     table: str,
-    profile: Profile | None,
+    profile: Profile,
     rows: Sequence[str],
     seeds: Sequence[int],
     data: Path | None,
     device: str | None,
     *,
-    dry_run: bool,
     retry_diverged: bool,
 ) -> None:
-    """Train what is missing of a table; with ``dry_run`` only say what that is."""
+    """Train what is missing of a table."""
     place = Place.find(data)
     where = devices.choose(device)
-    reached: Profile = profile or ("paper" if where.type == "cuda" else "smoke")
     library, store = place.library(), place.store()
-    graph = plan(library, [table], reached, rows=rows, seeds=seeds, absent=place.absent)
+    graph = plan(library, [table], profile, rows=rows, seeds=seeds, absent=place.absent)
     runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    if dry_run:
-        _print_graph(graph, runs, store)
-        return
-    _banner(place, graph, reached, len(runs), devices.name(where))
+    _banner(place, graph, profile, len(runs), devices.name(where))
     costs = Costs.read(place.results / "costs.json")
-    executor = Local(store, costs, place.data, download=reached != "smoke" and not place.data_was_named, where=where)
+    executor = Local(store, costs, place.data, download=profile != "smoke" and not place.data_was_named, where=where)
     with watcher() as watch:
         summary = walk(runs, executor, watch)
     if summary.ended == "interrupted":
         print("stopped; what was finished is kept, and the same command goes on from the last checkpoint")
         sys.exit(130)
-    if reached != "paper":
+    if profile != "paper":
         records = [record for run in graph.runs.values() if (record := store.current(run)) is not None]
         here = [record for record in records if record.device == devices.name(where)]
         _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here)
-
-
-def _print_graph(graph: Graph, runs: Sequence[Run], store: Store) -> None:
-    waiting = {run.key for run in runs}
-    for run in graph.runs.values():
-        record = store.current(run)
-        state = "to run" if run.key in waiting else record.status if record else "waits"
-        if record and run.key in waiting:
-            state = "again "
-        taken = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
-        print(f"{state:7} {run.id}  {run.name} seed {run.seed}{taken}")
-    print(f"{len(graph.runs) - len(runs)} done, {len(runs)} to run")
 
 
 def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: str) -> None:

@@ -29,7 +29,8 @@ from bench.recipe import Subset
 from bench.schema import Distances
 from bench.store import Record, Store
 from bench.train import checkpoint, device
-from bench.train.engine import Job, Progress, Trained, train
+from bench.train.engine import Job, Trained, train
+from bench.train.progress import Progress
 
 LIBRARIES = ("torch", "numpy", "torchvision")
 
@@ -55,7 +56,7 @@ class Local:
         """Train one run whose sources are there.
 
         Raises:
-            bench.train.engine.Stopped: time was up; the checkpoint is written.
+            bench.train.progress.Stopped: time was up; the checkpoint is written.
             KdbenchError: data, sources, device or checkpoint are not as the run needs them.
         """
         if self.device.type == "cuda":

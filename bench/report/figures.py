@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import UsageError
+
 _NUMBERED = 20  # classes up to which each cell's number is printed
 
 
@@ -15,7 +17,13 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
 
     Up to 20 classes each cell has its number. Colours go from light to dark, so that they read without telling hues
     apart, and by the root of the value, so that the small values beside a large diagonal can be told apart.
+
+    Raises:
+        UsageError: another suffix.
     """
+    if path.suffix not in (".png", ".svg"):
+        raise UsageError(f"{path}: a figure is drawn as .png or .svg")
+
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import PowerNorm

@@ -41,6 +41,8 @@ def _resolve(stage: Stage, path: str) -> Any:
 
 def _step(value: Any, name: str) -> Any:
     # A component may be spelled out (optimizer.sgd.weight_decay) or not (method.temperature).
+    if isinstance(value, tuple):
+        value = value[0]
     if isinstance(value, Spec):
         return value if name == value.name else value.params.get(name)
     return getattr(value, name, None) if is_dataclass(value) else None

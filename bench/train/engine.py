@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,25 +19,12 @@ from bench.recipe import Stage
 from bench.registry import OPTIMIZERS
 from bench.store import Result
 from bench.train import checkpoint, device, schedule
+from bench.train.progress import Progress, Stopped
 from bench.train.speed import Batches
 from bench.train.updates import UPDATES
 
 TEST_BATCH = 1000
 CHECKPOINT_SECONDS = 10.0
-
-
-class Progress(Protocol):
-    """What a person sees of a run; called on the host, which is ahead of the device within an epoch."""
-
-    def step(self, epoch: int, step: int, steps: int) -> None:
-        """Step ``step`` of ``steps`` of an epoch (counted from 1) was launched."""
-
-    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
-        """An epoch is done; ``entry`` is its line of the curve."""
-
-
-class Stopped(Exception):  # noqa: N818  (not an error: the run goes on from its checkpoint)
-    """Time is up before the run was finished; its checkpoint is written."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +170,7 @@ class Training:
         self.seconds += self.epoch_seconds
         entry["seconds"] = round(self.epoch_seconds, 3)
         self.curve.append(entry)
-        if not all(math.isfinite(v) for net in entry["networks"] for v in net["loss"].values()):
+        if any(value is None for network in entry["networks"] for value in network["loss"].values()):
             self.status = "diverged"
         left = self.seconds / self.epoch * (self.epochs - self.epoch)
         progress.epoch(entry, self.epochs, shown / self.epoch_seconds, left)
@@ -214,7 +201,7 @@ class Training:
             hits, test = own.pop("hits"), own.pop("test")
             networks.append(
                 {
-                    "loss": {name: round(value / shown, 6) for name, value in own.items()},
+                    "loss": {name: _finite(value / shown) for name, value in own.items()},
                     "train_error": round(100 - 100 * hits / shown, 4),
                     "test_error": round(100 - 100 * test / len(self.job.test), 4),
                 }
@@ -275,6 +262,11 @@ class Training:
         tensors = {f"net{k}.{name}": t for k, n in enumerate(self.job.networks) for name, t in n.state_dict().items()}
         tensors |= {f"logits{k}": logits for k, logits in enumerate(self.logits)}
         return Trained(self.status, _results(self.curve, self.status), self.curve, tensors, self.seconds)
+
+
+def _finite(value: float) -> float | None:
+    """Rounded; None for NaN and infinity, which JSON does not know."""
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def _results(curve: list[dict[str, Any]], status: str) -> list[Result]:

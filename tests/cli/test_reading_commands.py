@@ -127,11 +127,7 @@ def test_help(kdbench: Kdbench, command: str) -> None:
         (["similarity", "cifar11"], "table ffdwv-table2 has no word distances for 'cifar11'; did you mean 'cifar10'?"),
         (["similarity", "cifar10", "--table", "x"], "no table 'x'; known: dml-table2, ffdwv-table2, ffdwv-table3"),
         (["similarity", "cifar10", "--write"], "--length, --distance and --write need --vectors FILE"),
-        pytest.param(
-            ["similarity", "cifar10", "--figure", "a.xyz"],
-            "a.xyz",
-            marks=pytest.mark.xfail(strict=True, reason="matplotlib's ValueError is not turned into a message"),
-        ),
+        (["similarity", "cifar10", "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -1,4 +1,4 @@
-"""``kdbench run`` and ``make gpu``'s command in processes of their own: killed, interrupted, resumed, without libraries."""
+"""``kdbench run`` and the command of ``make gpu`` in processes of their own: killed, resumed, without libraries."""
 
 import json
 import os
@@ -128,7 +128,7 @@ def test_a_damaged_artifact_is_not_used(project):
 
 
 WITHOUT = """
-for name in ("gensim", "fvcore", "pydantic", "matplotlib", "pandas", "tabulate", "scipy", "torchvision", "typer", "rich"):
+for name in "gensim fvcore pydantic matplotlib pandas tabulate scipy torchvision typer rich".split():
     sys.modules[name] = None
 from bench.cli.gpu import main; main()
 """

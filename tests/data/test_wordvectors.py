@@ -10,7 +10,6 @@ from gensim.models import KeyedVectors
 from bench.data.names import CLASSES
 from bench.data.wordvectors import (
     class_vectors,
-    digest,
     distances,
     read_distances,
     read_vectors,
@@ -223,17 +222,6 @@ def test_a_distance_file_round_trips_at_six_decimals(tmp_path):
     assert table.classes == ("cat", 'the "dog", old', "T-shirt/top")
     np.testing.assert_array_equal(table.matrix, matrix.round(6))
     assert path.read_text().startswith("# vectors: made up\n# normalise: raw\nclass,cat,")
-
-
-def test_the_digest_is_of_names_and_numbers_only(tmp_path):
-    first, second, third = (tmp_path / f"{i}.csv" for i in range(3))
-    write_distances(first, ["a", "b"], TWO, {"by": "hand"})
-    second.write_bytes(b"# another\r\n\r\nclass, a, b\r\na, 0, 1.5\r\nb, 1.50000001, -0\r\n")
-    assert digest(first) == digest(second)
-    write_distances(third, ["a", "c"], TWO, {})
-    assert digest(first) != digest(third)
-    write_distances(third, ["a", "b"], TWO * 1.00001, {})
-    assert digest(first) != digest(third)
 
 
 @pytest.mark.parametrize(
