@@ -36,7 +36,7 @@ dml: $(READY)
 
 # Every row of every table, a few steps each.
 smoke: $(READY)
-	@for table in ffdwv-table2 ffdwv-table3 dml-table2; do \
+	@for table in $$($(KDBENCH) list --names); do \
 		$(KDBENCH) run $$table --profile smoke $(DATA_OPTION) && $(KDBENCH) report $$table --profile smoke $(DATA_OPTION) || exit; \
 	done
 
@@ -52,7 +52,7 @@ check: $(READY)
 
 # The committed tables, from the committed records.
 report: $(READY)
-	@for table in ffdwv-table2 ffdwv-table3 dml-table2; do $(KDBENCH) report $$table --profile short --write || exit; done
+	@for table in $$($(KDBENCH) list --names); do $(KDBENCH) report $$table --profile short --write || exit; done
 
 # On a CUDA machine with PyTorch 2.11 or later, where nothing needs to be (or can be) installed. The data lie in DATA.
 gpu:
@@ -63,4 +63,4 @@ collect: $(READY)
 	$(KDBENCH) collect $(FROM)
 
 clean:
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache results/runs/smoke-* results/artifacts/smoke-* results/checkpoints/smoke-* results/locks
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache results/runs/smoke-* results/artifacts/smoke-* results/checkpoints/smoke-* results/locks

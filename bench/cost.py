@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import CostError
 from bench.graph import Run
-from bench.recipe import Data, Spec
-from bench.registry import SETS
+from bench.recipe import Data, Spec, Subset
+from bench.registry import SETS, DataSet
 from bench.store import write_atomic
 
 if TYPE_CHECKING:
@@ -62,17 +62,19 @@ def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshe
     return forward_flops(3 * sum(trained) + sum(frozen) + sum(refreshed))
 
 
-def training_images(data: Data) -> int:
-    """How many images of its set a run is trained on."""
-    entry, part = SETS[data.set], data.train
+def images_of(data: Data, split: Literal["train", "test"]) -> int:
+    """How many images of a split of its set a run sees."""
+    entry: DataSet = SETS[data.set]
+    whole: int = getattr(entry, split)
+    part: Literal["all"] | Subset = getattr(data, split)
     if part == "all":
-        return entry.train
-    return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * entry.train)
+        return whole
+    return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * whole)
 
 
 def images_shown(run: Run, epochs: int | None = None) -> int:
     """How many images a run, or its first epochs, shows to its networks; repeats count."""
-    schedule, images = run.stage.schedule, training_images(run.stage.data)
+    schedule, images = run.stage.schedule, images_of(run.stage.data, "train")
     per_epoch = -(-images // schedule.batch)
     steps = schedule.iterations or (schedule.epochs or 0) * per_epoch
     whole, rest = divmod(steps if epochs is None else min(steps, epochs * per_epoch), per_epoch)

@@ -149,14 +149,14 @@ def under(stage: Stage, profile: Profile, absent: Callable[[str], bool]) -> Stag
     stand_in = registry.SETS[data.set].stand_in
     name = stand_in if stand_in is not None and absent(data.set) else data.set
     entry = registry.SETS[name]
-    data = replace(
-        data,
-        set=name,
-        train=Subset(seed=0, fraction=SMOKE_IMAGES / entry.train),
-        test=Subset(seed=0, fraction=SMOKE_TEST_IMAGES / entry.test),
-    )
+    train, test = _few(SMOKE_IMAGES, entry.train), _few(SMOKE_TEST_IMAGES, entry.test)
+    data = replace(data, set=name, train=train, test=test)
     schedule = _scaled(replace(stage.schedule, batch=min(stage.schedule.batch, SMOKE_BATCH)), SMOKE_EPOCHS)
     return replace(stage, data=data, schedule=schedule)
+
+
+def _few(count: int, of: int) -> Literal["all"] | Subset:
+    return Subset(seed=0, fraction=count / of) if count < of else "all"
 
 
 def _scaled(schedule: Schedule, epochs: int) -> Schedule:

@@ -46,7 +46,8 @@ class MethodEntry(Component):
 class DataSet(Component):
     """A data set: ``path`` loads it, ``fingerprint`` is the digest of its canonical order (``bench.data``).
 
-    ``stand_in`` names the procedurally made set that the smoke profile uses when the real one is absent.
+    A set that is ``made`` procedurally is always at hand; ``stand_in`` names the one that the smoke profile takes
+    where the real set is absent.
     """
 
     classes: int = 0
@@ -55,6 +56,7 @@ class DataSet(Component):
     train: int = 0
     test: int = 0
     fingerprint: str = ""
+    made: bool = False
     stand_in: str | None = None
 
 
@@ -81,8 +83,8 @@ SETS: Mapping[str, DataSet] = {
     "cifar100": DataSet("bench.data.datasets:from_torchvision", 1, classes=100, channels=3, size=32, train=50000, test=10000, fingerprint="02ada2715d74d485", stand_in="synthetic100"),
     "mnist": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=1, size=28, train=60000, test=10000, fingerprint="c3225418d270c3d9", stand_in="synthetic-digits"),
     "fashionmnist": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=1, size=28, train=60000, test=10000, fingerprint="021756277b37bcc3", stand_in="synthetic-digits"),
-    "synthetic10": DataSet("bench.data.synthetic:make", 1, classes=10, channels=3, size=32, train=2000, test=1000, fingerprint="d4257e41ca0d6c6d"),
-    "synthetic100": DataSet("bench.data.synthetic:make", 1, classes=100, channels=3, size=32, train=2000, test=1000, fingerprint="098634852b99ebd3"),
-    "synthetic-digits": DataSet("bench.data.synthetic:make", 1, classes=10, channels=1, size=28, train=2000, test=1000, fingerprint="7c785dcd4f1a26b4"),
+    "synthetic10": DataSet("bench.data.synthetic:make", 1, made=True, classes=10, channels=3, size=32, train=2000, test=1000, fingerprint="d4257e41ca0d6c6d"),
+    "synthetic100": DataSet("bench.data.synthetic:make", 1, made=True, classes=100, channels=3, size=32, train=2000, test=1000, fingerprint="098634852b99ebd3"),
+    "synthetic-digits": DataSet("bench.data.synthetic:make", 1, made=True, classes=10, channels=1, size=28, train=2000, test=1000, fingerprint="7c785dcd4f1a26b4"),
 }
 # fmt: on

@@ -70,8 +70,8 @@ def fault(node: Node, message: str) -> RecipeError:
 def nearest(word: str, known: Iterable[str]) -> str:
     """What an error says after an unknown name: the nearest known one, else all of them."""
     names = sorted(known)
-    close = get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+    close = get_close_matches(word, names, n=1, cutoff=0.6) or [name for name in names if word and word in name][:3]
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
 def entries(node: Node, noun: str) -> dict[str, Node]:

@@ -46,11 +46,11 @@ def main() -> None:
 
 
 @app.command("list")
-def list_() -> None:
-    """The tables, and how much of each is done."""
+def list_(names: Annotated[bool, typer.Option("--names", help="Only the names, for scripts.")] = False) -> None:
+    """The tables, and how much of each is done in the paper profile."""
     from bench.cli import show
 
-    show.tables()
+    show.tables(names_only=names)
 
 
 @app.command()

@@ -35,7 +35,9 @@ def gpu(
     print(f"profile {profile} on {devices.name(where)}, {budget:.0f} s: {len(runs)} runs to train")
     without = sorted({run.stage.data.set for run in graph.runs.values() if place.absent(run.stage.data.set)})
     if without:
-        print(f"left out, for lack of data in {place.data}: {', '.join(without)}")
+        print(f"left out, for lack of data in {place.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
+    if not runs and without:
+        raise UsageError("none of the runs to train has its data here")
     executor = Local(store, Costs.read(place.results / "costs.json"), place.data, download=False, where=where)
     with watcher() as watch:
         summary = walk(runs, executor, watch, seconds=budget, reserve=min(PACK_SECONDS, budget / 10))
@@ -61,6 +63,8 @@ def collect(folder: Path) -> None:
     place = Place.find(None)
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
+    if not list(folder.glob("kdbench.tar.*")):
+        raise UsageError(f"{folder} has nothing that `make gpu` packed (kdbench.tar.00, ...)")
     store = place.store()
     known = set((store.root / "runs").glob("*.json"))
     taken = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]

@@ -16,16 +16,19 @@ from bench.run import todo
 from bench.store import write_atomic
 
 
-def tables() -> None:
+def tables(*, names_only: bool) -> None:
     """One line a table: how many of its paper-profile runs are done."""
     place = Place.find(None)
-    library, store = place.library(), place.store()
-    rows = []
+    library = place.library()
+    if names_only:
+        print("\n".join(library.tables))
+        return
+    store, rows = place.store(), []
     for name, table in library.tables.items():
         runs = plan(library, [name], "paper").runs.values()
         done = sum(store.current(run) is not None for run in runs)
         rows.append([name, len(table.rows), f"{done}/{len(runs)}", table.title])
-    print(tabulate(rows, ["table", "rows", "runs done", "title"], "simple"))
+    print(tabulate(rows, ["table", "rows", "paper runs done", "title"], "simple"))
 
 
 def check() -> None:

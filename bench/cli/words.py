@@ -44,6 +44,10 @@ def similarity(
         found = wordvectors.read_distances(shipped)
         classes, matrix = found.classes, found.matrix
     else:
+        if not vectors.is_file():
+            raise UsageError(f"there is no file {vectors}")
+        if set_name not in CLASSES:
+            raise UsageError(f"the class names of {set_name!r} are not known; {nearest(set_name, CLASSES)}")
         classes = CLASSES[set_name]
         matrix = wordvectors.distances(wordvectors.class_vectors(vectors, classes, words.labels), length, distance)
     soft = wordvectors.soft_labels(matrix, reading)

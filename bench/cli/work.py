@@ -8,11 +8,13 @@ from bench.cli.place import Place
 from bench.cli.progress import duration, watcher
 from bench.cost import Costs, training_flops
 from bench.data import datasets
+from bench.errors import UsageError
 from bench.executors.estimate import measure, workloads
 from bench.executors.local import Local
 from bench.graph import Graph, Profile, plan
 from bench.registry import SETS
 from bench.run import todo, walk
+from bench.schema import nearest
 from bench.store import Record, Store
 from bench.train import device as devices
 
@@ -41,6 +43,8 @@ def run(
     if summary.ended == "interrupted":
         print("stopped; what was finished is kept, and the same command goes on from the last checkpoint")
         sys.exit(130)
+    shown = "" if profile == "paper" else f" --profile {profile}"
+    print(f"`kdbench report {table}{shown}` prints the table")
     if profile != "paper":
         records = [record for run in graph.runs.values() if (record := store.current(run)) is not None]
         here = [record for record in records if record.device == devices.name(where)]
@@ -50,7 +54,7 @@ def run(
 def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: str) -> None:
     sets = {run.stage.data.set for run in graph.runs.values()}
     print(f"profile {profile} on {device}: {count} of {len(graph.runs)} runs to train")
-    made = sorted(name for name in sets if name.startswith("synthetic"))
+    made = sorted(name for name in sets if SETS[name].made)
     if made:
         print(
             f"NOTE: no data set in {place.data}, so this trains on MADE-UP images ({', '.join(made)}). The errors show"
@@ -61,14 +65,11 @@ def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: st
 
 def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record]) -> None:
     """What the paper profile would take, at the rate at which the records of this machine were made."""
-    missing = [training_flops(run, costs) or 0 for run in todo(graph.runs.values(), store)]
-    seconds = sum(record.seconds for record in here)
-    done = sum(record.flops or 0 for record in here)
-    at_rate = f", about {duration(sum(missing) / done * seconds)} on this machine" if done else ""
-    print(
-        f"the paper profile has {len(missing)} runs to train, {sum(missing):.2g} FLOPs{at_rate};"
-        " `kdbench estimate` times it properly",
-    )
+    runs = todo(graph.runs.values(), store)
+    flops = sum(training_flops(run, costs) or 0 for run in runs)
+    done, seconds = sum(record.flops or 0 for record in here), sum(record.seconds for record in here)
+    at_rate = f", {flops:.2g} FLOPs, about {duration(flops / done * seconds)} on this machine" if done else ""
+    print(f"the paper profile has {len(runs)} runs to train{at_rate}; `kdbench estimate` times it properly")
 
 
 def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | None) -> None:
@@ -97,6 +98,10 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | No
 def prepare(sets: Sequence[str], data: Path | None) -> None:
     """Fetch what is missing into the data folder, and check every set's fingerprint."""
     place = Place.find(data)
+    unknown = [name for name in sets if name not in SETS or SETS[name].made]
+    if unknown:
+        real = [name for name, entry in SETS.items() if not entry.made]
+        raise UsageError(f"no data set {unknown[0]!r} to prepare; {nearest(unknown[0], real)}")
     for name in sets:
         had = not place.absent(name)
         images = datasets.load(name, place.data, download=not had)

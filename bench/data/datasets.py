@@ -45,6 +45,8 @@ def load(name: str, folder: Path | None, download: bool = False) -> Images:
     _check_shape(name, entry, raw)
     images = canonical(raw)
     found = fingerprint(images)
+    if not entry.fingerprint:
+        raise DataError(f'{name}: its line in bench/registry.py needs fingerprint="{found}", that of these images')
     if found != entry.fingerprint:
         raise DataError(
             f"{name}: the fingerprint of these images is {found}, that of the published set is {entry.fingerprint}: "
@@ -76,22 +78,37 @@ def fingerprint(images: Images) -> str:
 
 
 def available(name: str, folder: Path | None) -> bool:
-    """Whether the files of a set are there; contents are not read. Synthetic sets always are."""
-    if name not in LAYOUTS:
-        return name in SETS
+    """Whether the files of a set are there; contents are not read. Sets that are made always are."""
+    if _entry(name).made:
+        return True
     return folder is not None and (_npz(name, folder).is_file() or _has_layout(name, folder))
 
 
-def from_torchvision(name: str, folder: Path | None, download: bool) -> Images:
-    """A set from ``<name>.npz`` in the folder, else from torchvision's layout there, downloaded when asked.
+def from_npz(name: str, folder: Path | None, download: bool) -> Images:
+    """A set from ``<name>.npz`` in the folder: train_x, train_y, test_x, test_y. It cannot be downloaded.
 
-    The archive holds train_x, train_y, test_x, test_y. Its class names, if any, are not read: the fingerprint
-    proves that the labels are the official ones, whose names are known.
+    Class names, if the archive has any, are not read: those of known sets are known, and the fingerprint proves that
+    the labels are theirs; others are numbered.
     """
+    path = _npz(name, folder or Path())
+    if not path.is_file():
+        raise DataError(f"{name}: there is no {path}. {_ways(name)}")
+    try:
+        # numpy leaves a file that it opened itself open when it turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            train_x, train_y, test_x, test_y = (archive[key] for key in ("train_x", "train_y", "test_x", "test_y"))
+    except _UNREADABLE_NPZ as error:
+        raise DataError(f"{name}: {path} cannot be read ({_reason(error)}). {_ways(name)}") from error
+    numbers = tuple(str(number) for number in range(SETS[name].classes))
+    return Images(_pixels(train_x), _labels(train_y), _pixels(test_x), _labels(test_y), CLASSES.get(name, numbers))
+
+
+def from_torchvision(name: str, folder: Path | None, download: bool) -> Images:
+    """A set from ``<name>.npz`` in the folder, else from torchvision's layout there, downloaded when asked."""
     if folder is None:
         raise DataError(f"{name}: no data folder was given. {_ways(name)}")
     if _npz(name, folder).is_file():
-        return _from_npz(name, _npz(name, folder))
+        return from_npz(name, folder, download)
     if not download and not _has_layout(name, folder):
         raise DataError(f"{name}: not found in {folder}. {_ways(name)}")
     return _from_layout(name, folder, download)
@@ -108,25 +125,17 @@ def _npz(name: str, folder: Path) -> Path:
 
 
 def _has_layout(name: str, folder: Path) -> bool:
-    return all((folder / file).is_file() for file in LAYOUTS[name])
+    return name in LAYOUTS and all((folder / file).is_file() for file in LAYOUTS[name])
 
 
 def _ways(name: str) -> str:
+    if name not in LAYOUTS:
+        return f"Name the folder that has {name}.npz (train_x, train_y, test_x, test_y) with --data FOLDER"
     return (
         f"Ways to get it:\n  kdbench prepare {name}    downloads it through torchvision"
         f"\n  --data FOLDER    a folder with torchvision's layout ({LAYOUTS[name][0]}, ...)"
         f"\n  --data FOLDER    a folder with {name}.npz (train_x, train_y, test_x, test_y)"
     )
-
-
-def _from_npz(name: str, path: Path) -> Images:
-    try:
-        # numpy leaves a file that it opened itself open when it turns out to be no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            train_x, train_y, test_x, test_y = (archive[key] for key in ("train_x", "train_y", "test_x", "test_y"))
-    except _UNREADABLE_NPZ as error:
-        raise DataError(f"{name}: {path} cannot be read ({_reason(error)}). {_ways(name)}") from error
-    return Images(_pixels(train_x), _labels(train_y), _pixels(test_x), _labels(test_y), CLASSES[name])
 
 
 def _from_layout(name: str, folder: Path, download: bool) -> Images:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench import registry
-from bench.cost import training_images
+from bench.cost import images_of
 from bench.data.pictures import Pictures
 from bench.draws import generator
 from bench.executors.local import fresh_networks, make_job, make_network
@@ -53,16 +53,17 @@ def measure(run: Run, where: torch.device) -> Took:
     """Time one warm step and a few more, and one test batch; a run is that times its steps and epochs."""
     batch, entry = run.stage.schedule.batch, registry.SETS[run.stage.data.set]
     dtype = device.weights_dtype(device.precision(run.stage.precision, where))
-    pictures = tuple(_noise(run, count, where, dtype) for count in (batch, TEST_BATCH))
+    images, tests = images_of(run.stage.data, "train"), images_of(run.stage.data, "test")
+    pictures = tuple(_noise(run, count, where, dtype) for count in (batch, min(TEST_BATCH, tests)))
     teachers = [make_network(run.teacher, 0)] if run.teacher else []
     training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path()))
     activations = _activation_bytes(training)
     step, test = _time_steps(training)
-    per_epoch = -(-training_images(run.stage.data) // batch)
+    per_epoch = -(-images // batch)
     steps = schedule.total_steps(run.stage.schedule, per_epoch)
-    data = (entry.train + entry.test) * entry.channels * (entry.size + 2 * run.stage.data.crop_padding) ** 2
+    data = (images + tests) * entry.channels * (entry.size + 2 * run.stage.data.crop_padding) ** 2
     weights = sum(p.nbytes for network in training.job.networks for p in network.parameters())
-    seconds = steps * step + -(-steps // per_epoch) * test * entry.test / TEST_BATCH
+    seconds = steps * step + -(-steps // per_epoch) * test * max(1.0, tests / TEST_BATCH)
     # A trained weight has a gradient and a momentum beside it.
     return Took(step, seconds, activations + data + 3 * weights)
 

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
 
+# The keys that a stage may say for itself; a row and, for most, the table say them for all of its stages.
+STAGE_KEYS = ("data", "network", "method", "update", "schedule", "optimizer", "precision", "teacher", "init", "seed")
+
 Metric = Literal["error", "params", "trcost", "tecost"]
 Protocol = Literal["last", "best", "unknown"]
 

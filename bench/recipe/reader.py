@@ -1,8 +1,6 @@
 """One recipe file → one :class:`Table`: defaults of the table under those of a row under those of a stage."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,23 +8,27 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bench import registry, schema
 from bench.errors import RecipeError
-from bench.recipe.model import Cell, Claim, Data, Metric, Ref, Row, Schedule, Spec, Stage, Subset, Table, Words
+from bench.recipe import checks
+from bench.recipe.model import (
+    STAGE_KEYS,
+    Cell,
+    Claim,
+    Data,
+    Metric,
+    Ref,
+    Row,
+    Schedule,
+    Spec,
+    Stage,
+    Table,
+    Words,
+)
 from bench.schema import Distances, PositiveInt, entries, fault, named, read
 
-STAGE_KEYS = ("data", "network", "method", "update", "schedule", "optimizer", "precision", "teacher", "init", "seed")
 ROW_KEYS = (
     *STAGE_KEYS,
-    "label",
-    "group",
-    "stages",
-    "seeds",
-    "report",
-    "value",
-    "published",
-    "unscored",
-    "assumed",
-    "deviations",
-    "notes",
+    *("label", "group", "stages", "seeds", "report", "value", "published"),
+    *("unscored", "assumed", "deviations", "notes"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
 TABLE_KEYS = (
@@ -59,8 +61,8 @@ def read_table(path: Path, shown: str) -> Table:
         file=path,
         where=_where(found["table"]),
     )
-    _check_claims(table, found)
-    _check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
+    checks.check_claims(table, found)
+    checks.check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
     return table
 
 
@@ -107,7 +109,7 @@ class _Reader:
         seeds = _seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
         if stages and stages[-1].seed is not None and len(seeds) > 1:
             raise RecipeError(f"{stages[-1].where}: {noun}: with a 'seed' here its {len(seeds)} seeds would be one run")
-        _check_assumed(own, stages, f"{noun}.assumed")
+        checks.check_assumed(own, stages, f"{noun}.assumed")
         return Row(
             name=name,
             label=read(str, own["label"], f"{noun}.label"),
@@ -161,7 +163,7 @@ class _Reader:
             seed=read(PositiveInt, said["seed"], f"{noun}.seed") if "seed" in said else None,
             where=_where(node),
         )
-        _check_method(stage, said, noun)
+        checks.check_method(stage, said, noun)
         return stage
 
     def _data(self, found: dict[str, Node], node: Node, noun: str) -> Data:
@@ -294,61 +296,6 @@ def _values(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
     if len(values) != count:
         raise fault(node, f"{noun}.value: {count} seeds but {len(values)} values")
     return values
-
-
-def _check_method(stage: Stage, said: dict[str, Node], noun: str) -> None:
-    entry, count = registry.METHODS[stage.method.name], len(stage.networks)
-    noun = f"{noun}: method {stage.method.name!r}"
-    if (entry.teachers > 0) != (stage.teacher is not None):
-        raise fault(
-            said.get("teacher", said["method"]), f"{noun} {'needs' if entry.teachers else 'takes no'} 'teacher'"
-        )
-    if entry.group != (count > 1) or not count:
-        needs = "trains a group: give a list of two or more networks" if entry.group else "trains one network"
-        raise fault(said["network"], f"{noun} {needs}, got {count}")
-    if entry.group != (stage.update is not None):
-        needs = "needs 'update: sequential', 'simultaneous' or 'joint'" if entry.group else "takes no 'update'"
-        raise fault(said.get("update", said["method"]), f"{noun} {needs}")
-
-
-def _check_claims(table: Table, found: dict[str, Node]) -> None:
-    trained = [name for name, row in table.rows.items() if row.stages]
-    for i, claim in enumerate(table.claims):
-        for name in (claim.better, claim.worse):
-            if name not in trained:
-                says = "trains nothing" if name in table.rows else f"is no row; {schema.nearest(name, trained)}"
-                raise fault(found["claims"].value[i], f"claims: {name!r} {says}")
-
-
-def _check_assumed(found: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
-    """An assumption is about a field that one of these stages really has."""
-    if "assumed" in found:
-        known = {path for stage in stages for path in _paths(stage)}
-        for path, node in entries(found["assumed"], noun).items():
-            if path not in known:
-                raise fault(node, f"{noun}: {path!r} is no field here; {schema.nearest(path, known)}")
-
-
-def _paths(stage: Stage) -> Iterator[str]:
-    """The dotted path of every field of a stage that has a value."""
-    for key in STAGE_KEYS:
-        for value in stage.networks if key == "network" else [getattr(stage, key)]:
-            yield from _inside(key, value)
-    if "words" in stage.method.params:
-        yield "words"
-
-
-def _inside(path: str, value: Any) -> Iterator[str]:
-    if value is None:
-        return
-    yield path
-    if isinstance(value, Spec):
-        # The component may be spelled out (optimizer.sgd.momentum) or not (optimizer.momentum).
-        yield f"{path}.{value.name}"
-        yield from (f"{start}.{name}" for start in (path, f"{path}.{value.name}") for name in value.params)
-    elif isinstance(value, Data | Schedule | Subset):
-        for part in fields(value):
-            yield from _inside(f"{path}.{part.name}", getattr(value, part.name))
 
 
 def _says(node: Node, text: str) -> bool:

@@ -20,7 +20,7 @@ def start(folder: Path, *arguments: str, code: str = "from bench.cli.app import 
     return subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "KDBENCH_DATA": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

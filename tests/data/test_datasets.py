@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.data import datasets, names
 from bench.data.datasets import Images, available, canonical, fingerprint, from_torchvision, load
 from bench.errors import DataError
-from bench.registry import SETS
+from bench.registry import SETS, DataSet
 
 REAL = sorted(names.CLASSES)
 
@@ -230,7 +230,6 @@ def test_an_unknown_set_offers_the_nearest():
 
 def test_available_reads_no_contents(tmp_path):
     assert available("synthetic10", None)
-    assert not available("cifar11", tmp_path)
     assert not available("cifar10", None)
     assert not available("cifar10", tmp_path)
     (tmp_path / "cifar10.npz").touch()
@@ -264,3 +263,30 @@ def test_datasets_imports_no_torch():
         "import sys, bench.data.datasets, bench.data.synthetic, bench.data.wordvectors; print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def own_set(monkeypatch, folder: Path, fingerprint: str) -> None:
+    """Register a set of the user's own, an archive of 6 training and 3 test images of 3 classes."""
+    entry = DataSet("bench.data.datasets:from_npz", 1, classes=3, channels=1, size=4, train=6, test=3)
+    monkeypatch.setitem(datasets.SETS, "own", replace(entry, fingerprint=fingerprint))
+    x = np.arange(9 * 16, dtype=np.uint8).reshape(9, 4, 4)
+    y = np.arange(9) % 3
+    np.savez(folder / "own.npz", train_x=x[:6], train_y=y[:6], test_x=x[6:], test_y=y[6:])
+
+
+def test_a_set_of_ones_own_says_its_fingerprint_then_loads(tmp_path, monkeypatch):
+    own_set(monkeypatch, tmp_path, "")
+    assert available("own", tmp_path)
+    with pytest.raises(DataError, match=r'needs fingerprint="([0-9a-f]{16})"') as told:
+        load("own", tmp_path)
+    own_set(monkeypatch, tmp_path, str(told.value).split('"')[1])
+    images = load("own", tmp_path)
+    assert images.classes == ("0", "1", "2")
+    assert images.train_y.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_set_of_ones_own_that_is_absent(tmp_path, monkeypatch):
+    own_set(monkeypatch, tmp_path, "")
+    assert not available("own", tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="--data FOLDER"):
+        load("own", tmp_path / "elsewhere")
