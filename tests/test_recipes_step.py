@@ -54,7 +54,7 @@ def training(run: Run, teachers: list[Network], folder: Path) -> Training:
     images = draws.integers(0, 256, (BATCH, entry.size, entry.size, entry.channels), dtype=np.uint8)
     labels = draws.integers(0, entry.classes, BATCH)
     shown = [Pictures(images, labels, run.stage.data, CPU, torch.float32, augment=a) for a in (True, False)]
-    job = make_job(run, fresh_networks(run), teachers, (shown[0], shown[1]), CPU, folder / "unfinished")
+    job = make_job(run, fresh_networks(run), teachers, (shown[0], shown[1]), CPU, folder / "unfinished", {})
     return Training(replace(job, precision="float32"))
 
 

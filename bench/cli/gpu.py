@@ -17,7 +17,7 @@ from bench.errors import KdbenchError, UsageError
 from bench.executors.local import Local
 from bench.graph import Graph, Profile, plan
 from bench.run import todo, walk
-from bench.store import Record, Store
+from bench.store import Store
 from bench.train import device as devices
 
 PACK_SECONDS = 15.0
@@ -39,20 +39,23 @@ def gpu(
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
     executor = Local(store, Costs.read(place.results / "costs.json"), place.data, download=False, where=where)
-    with watcher() as watch:
-        summary = walk(runs, executor, watch, seconds=budget, reserve=min(PACK_SECONDS, budget / 10))
-    parts = pack.pack(store, _worth_packing(graph, store, taken, summary.records), out)
+    known = set((store.root / "runs").glob("*.json")) - set(taken)
+    try:
+        with watcher() as watch:
+            summary = walk(runs, executor, watch, seconds=budget, reserve=min(PACK_SECONDS, budget / 10))
+    finally:
+        # Whatever ended the walk: what was computed goes home.
+        parts = pack.pack(store, _worth_packing(graph, store, known), out)
     size = sum(part.stat().st_size for part in parts) / 2**20
     print(f"{len(summary.records)} runs done, {len(summary.left)} left; {size:.1f} MiB in {out}")
     if summary.ended != "done":
         print(f"{summary.ended}: the same command goes on from there")
 
 
-def _worth_packing(graph: Graph, store: Store, taken: Sequence[Path], records: Sequence[Record]) -> set[Path]:
-    """Records of this call and of those before it, checkpoints, and the weights that a run still to come will take."""
+def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
+    """Records that were not ``known`` at home, checkpoints, and the weights that a run still to come will take."""
     left = todo(graph.runs.values(), store)
-    files = {path for path in taken if path.parent.name == "runs"}
-    files |= {store.root / "runs" / f"{record.stem}.json" for record in records}
+    files = set((store.root / "runs").glob("*.json")) - known
     files |= {path for path in map(store.checkpoint, left) if path.is_file()}
     sources = [store.usable(source) for run in left for source in run.sources.values()]
     return files | {found[1] for found in sources if found is not None and found[1].parent.name == "artifacts"}

@@ -55,7 +55,8 @@ def outcome(run: Run, record: Record) -> str:
     if record.status == "diverged":
         return f"{title(run)}: diverged (NaN or infinity in the loss) at epoch {len(record.curve)}"
     errors = "/".join(f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)
-    return f"{title(run)}: error {errors} %, {duration(record.seconds)}"
+    told = "".join(f"\n    WARNING: {warning}" for warning in record.warnings)
+    return f"{title(run)}: error {errors} %, {duration(record.seconds)}{told}"
 
 
 class Lines:

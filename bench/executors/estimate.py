@@ -56,7 +56,7 @@ def measure(run: Run, where: torch.device) -> Took:
     images, tests = images_of(run.stage.data, "train"), images_of(run.stage.data, "test")
     pictures = tuple(_noise(run, count, where, dtype) for count in (batch, min(TEST_BATCH, tests)))
     teachers = [make_network(run.teacher, 0)] if run.teacher else []
-    training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path()))
+    training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path(), {}))
     activations = _activation_bytes(training)
     step, test = _time_steps(training)
     per_epoch = -(-images // batch)

@@ -21,7 +21,7 @@ from bench.data.names import CLASSES
 from bench.data.pictures import Pictures
 from bench.data.wordvectors import read_distances
 from bench.draws import generator
-from bench.errors import StoreError, WordsError
+from bench.errors import DeviceError, StoreError, WordsError
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.networks import Network, build, initialise
@@ -62,7 +62,8 @@ class Local:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         networks = fresh_networks(run)
-        taken, teachers = {}, []
+        taken: dict[str, dict[str, str]] = {}
+        teachers = []
         for edge, source in run.sources.items():
             record, tensors = self._taken(source)
             taken[edge] = {"record": record.stem, "artifact": str(record.artifact)}
@@ -71,10 +72,13 @@ class Local:
             else:
                 networks = [_loaded(network, tensors) for network in networks]
         pictures = self._pictures(run, device.weights_dtype(device.precision(run.stage.precision, self.device)))
-        job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run))
+        job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run), taken)
         with warnings.catch_warnings(record=True) as caught:
-            trained = train(job, progress, out_of_time=out_of_time)
-        record = self._record(run, job, trained, taken, sorted({str(warning.message) for warning in caught}))
+            try:
+                trained = train(job, progress, out_of_time=out_of_time)
+            except torch.OutOfMemoryError:
+                raise DeviceError(f"{run.name}: {device.name(self.device)} has too little free memory for it") from None
+        record = self._record(run, job, trained, sorted({str(warning.message) for warning in caught}))
         job.checkpoint.unlink(missing_ok=True)
         return record
 
@@ -96,9 +100,7 @@ class Local:
             Pictures(images.test_x[test_part], images.test_y[test_part], data, self.device, dtype, augment=False),
         )
 
-    def _record(
-        self, run: Run, job: Job, trained: Trained, taken: dict[str, dict[str, str]], told: list[str]
-    ) -> Record:
+    def _record(self, run: Run, job: Job, trained: Trained, told: list[str]) -> Record:
         record = Record(
             key=run.key,
             id=run.id,
@@ -118,7 +120,7 @@ class Local:
             libraries=_libraries(),
             commit=commit(),
             warnings=told,
-            taken=taken,
+            taken=job.taken,
             artifact=None,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),
@@ -137,6 +139,7 @@ def make_job(
     pictures: tuple[Pictures, Pictures],
     where: torch.device,
     unfinished: Path,
+    taken: dict[str, dict[str, str]],
 ) -> Job:
     """A run with everything that the engine needs; ``pictures`` are those to train and to test on."""
     return Job(
@@ -151,6 +154,7 @@ def make_job(
         device=where,
         precision=device.precision(run.stage.precision, where),
         checkpoint=unfinished,
+        taken=taken,
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from bench.data.pictures import Pictures
 from bench.data.views import epoch_draws
-from bench.errors import DeviceError
+from bench.errors import DeviceError, StoreError
 from bench.methods.base import Method, Outputs
 from bench.networks.base import Network, Output
 from bench.recipe import Stage
@@ -29,7 +30,10 @@ CHECKPOINT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Job:
-    """All that a run needs, built and loaded: the engine knows nothing of files but its checkpoint."""
+    """All that a run needs, built and loaded: the engine knows nothing of files but its checkpoint.
+
+    ``taken`` names what was loaded from other runs; a checkpoint goes on only with the same.
+    """
 
     id: str
     seed: int
@@ -42,6 +46,7 @@ class Job:
     device: torch.device
     precision: str
     checkpoint: Path
+    taken: dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def train(job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] 
     Raises:
         Stopped: ``out_of_time`` said so.
         DeviceError: the checkpoint was begun in another precision.
+        StoreError: the checkpoint cannot be read, or was begun with other weights of a source.
     """
     run = Training(job)
     run.resume()
@@ -218,20 +224,29 @@ class Training:
         yield from self.sums.values()
 
     def capture(self) -> None:
-        """On CUDA, record a training and a test batch as graphs."""
+        """On CUDA, record a training and a test batch as graphs; where that fails, say so and launch each step."""
         if self.job.device.type != "cuda":
             return
         torch.backends.cudnn.benchmark = True
         self.begin(self.epoch * len(self.batches), 0)
-        self.mode(training=True)
-        self.batches.capture(self._changing)
-        self.mode(training=False)
-        self.tests.capture(self._changing)
+        try:
+            self.mode(training=True)
+            self.batches.capture(self._changing)
+            self.mode(training=False)
+            self.tests.capture(self._changing)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            warnings.warn(f"no CUDA graph, so steps are several times slower: {reason}", stacklevel=2)
+            self.batches.graphs.clear()
+            self.tests.graphs.clear()
 
     def save(self) -> None:
         """Write the checkpoint of an epoch's end."""
         about = {
             "id": self.job.id,
+            "taken": self.job.taken,
             "precision": self.job.precision,
             "epoch": self.epoch,
             "seconds": self.seconds,
@@ -249,6 +264,11 @@ class Training:
             raise DeviceError(
                 f"{self.job.checkpoint} was begun in {about['precision']}, this device would go on in"
                 f" {self.job.precision}; go on where it was begun, or delete it to start this run again"
+            )
+        if about["taken"] != self.job.taken:
+            raise StoreError(
+                f"{self.job.checkpoint} was begun with other weights of its {' and '.join(self.job.taken)}; bring them"
+                " back, or delete it to start this run again"
             )
         checkpoint.restore(self._tensors(), kept, self.job.checkpoint)
         self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]

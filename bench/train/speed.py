@@ -47,12 +47,14 @@ class Batches:
         kept = [tensor.clone() for tensor in state()]
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                self.cursor.zero_()
-                self._step(size)
-        torch.cuda.current_stream(self.device).wait_stream(stream)
-        _restore(state(), kept)
+        try:
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP):
+                    self.cursor.zero_()
+                    self._step(size)
+        finally:
+            torch.cuda.current_stream(self.device).wait_stream(stream)
+            _restore(state(), kept)
 
     def _launch(self, size: int) -> None:
         if size in self.graphs:

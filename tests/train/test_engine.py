@@ -12,7 +12,7 @@ from torch.nn import functional
 from bench.data.pictures import Pictures
 from bench.data.views import epoch_draws
 from bench.draws import generator
-from bench.errors import DeviceError
+from bench.errors import DeviceError, StoreError
 from bench.executors.local import fresh_networks, make_job, make_network
 from bench.graph import Run, plan
 from bench.methods.vanilla import Vanilla
@@ -61,7 +61,7 @@ def job(run: Run, folder: Path, *, precision: str = "float64", **stage):
     if run.teacher is not None:
         teachers.append(make_network(run.teacher, 0))
         teachers[0].load_state_dict(fresh_networks(run.teacher)[0].state_dict())
-    return make_job(run, fresh_networks(run), teachers, pictures, CPU, folder / "checkpoint.safetensors")
+    return make_job(run, fresh_networks(run), teachers, pictures, CPU, folder / "checkpoint.safetensors", {})
 
 
 def batches(data, seed: int, epoch: int, batch: int):
@@ -296,3 +296,28 @@ def test_trainable_parts_of_a_method_are_trained_and_resumed(runs, tmp_path):
     resumed = made(tmp_path)
     train(resumed, Silent())
     assert torch.equal(resumed.method.part.weight, whole.method.part.weight)
+
+
+def test_a_checkpoint_goes_on_only_with_the_same_teacher(runs, tmp_path):
+    made = job(runs["kd"], tmp_path, precision="float32")
+    done = []
+    with pytest.raises(Stopped):
+        train(made, Silent(after=done.append), out_of_time=lambda seconds: len(done) == 1)
+    other = job(runs["kd"], tmp_path, precision="float32")
+    with pytest.raises(StoreError, match="begun with other weights of its teacher"):
+        train(replace(other, taken={"teacher": {"record": "another", "artifact": "0"}}), Silent())
+
+
+def test_a_graph_that_cannot_be_captured_is_told_and_done_without(runs, tmp_path, monkeypatch):
+    training = engine.Training(job(runs["vanilla"], tmp_path, precision="float32"))
+    training.job = replace(training.job, device=torch.device("cuda"))
+
+    def refuse(state):
+        training.batches.graphs[1] = None
+        raise RuntimeError("not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(training.batches, "capture", refuse)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    with pytest.warns(UserWarning, match="no CUDA graph, .*: not permitted when stream is capturing$"):
+        training.capture()
+    assert training.batches.graphs == {}
