@@ -10,7 +10,7 @@ OUT ?= build/gpu
 FROM ?= build/gpu
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 dml smoke test check report gpu collect clean
+.PHONY: table2 table3 dml efficiency smoke test check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -33,6 +33,11 @@ table3: $(READY)
 
 dml: $(READY)
 	$(call table,dml-table2)
+
+# Small networks on small images: the paper profile on any machine.
+efficiency: $(READY)
+	$(KDBENCH) run efficiency --profile paper $(DATA_OPTION)
+	@$(KDBENCH) report efficiency $(DATA_OPTION)
 
 # Every row of every table, a few steps each.
 smoke: $(READY)

@@ -64,6 +64,9 @@ class DataSet(Component):
 # fmt: off
 NETWORKS: Mapping[str, Component] = {
     "resnet": Component("bench.networks.resnet:ResNet", 1, {"depth": PositiveInt, "block": Literal["basic", "bottleneck"], "shortcut": Literal["A", "B"], "width": Positive}, shapes.resnet),
+    "lenet5": Component("bench.networks.lenet:LeNet5", 1, {"width": Literal["full", "half", "half_convolutions"]}),
+    "cnn": Component("bench.networks.plain:CNN", 1),
+    "mlp": Component("bench.networks.plain:MLP", 1, {"hidden": PositiveInt}),
 }
 
 METHODS: Mapping[str, MethodEntry] = {
@@ -76,6 +79,7 @@ METHODS: Mapping[str, MethodEntry] = {
 
 OPTIMIZERS: Mapping[str, Component] = {
     "sgd": Component("bench.train.optim:sgd", 1, {"momentum": NonNegative, "nesterov": bool, "weight_decay": NonNegative}),
+    "adam": Component("bench.train.optim:adam", 1, {"beta1": NonNegative, "beta2": NonNegative, "eps": Positive, "weight_decay": NonNegative}),
 }
 
 SETS: Mapping[str, DataSet] = {

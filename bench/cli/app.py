@@ -150,6 +150,23 @@ def similarity(
 
 
 @app.command()
+def temperature(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in efficiency/mnist-teacher#1.")],
+    image: Annotated[int, typer.Option(help="Test image, in the set's canonical order.")] = 0,
+    at: Annotated[
+        list[float] | None, typer.Option("--at", help="A temperature (repeat). [default: Zeng's seven]")
+    ] = None,
+    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
+    data: DataOption = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the bars here (.png or .svg).")] = None,
+) -> None:
+    """What a trained network says of one test image, softened by different temperatures."""
+    from bench.cli import temperature as softening
+
+    softening.temperature(run, image, at or [1, 5, 10, 15, 20, 40, 60], profile, data, figure)
+
+
+@app.command()
 def estimate(
     table: TableName,
     profile: Annotated[Profile, typer.Option(help="Which profile to estimate.")] = "paper",

@@ -9,7 +9,8 @@ from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, Positi
 # The keys that a stage may say for itself; a row and, for most, the table say them for all of its stages.
 STAGE_KEYS = ("data", "network", "method", "update", "schedule", "optimizer", "precision", "teacher", "init", "seed")
 
-Metric = Literal["error", "params", "trcost", "tecost"]
+Quality = Literal["error", "accuracy"]
+Metric = Literal["error", "accuracy", "params", "trcost", "tecost"]
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -146,7 +147,7 @@ class Table:
     name: str
     title: str
     paper: str
-    metric: Literal["error"]
+    metric: Quality
     columns: tuple[Metric, ...]
     grouped_by: str
     margin: float

@@ -15,6 +15,7 @@ from bench.recipe.model import (
     Claim,
     Data,
     Metric,
+    Quality,
     Ref,
     Row,
     Schedule,
@@ -49,7 +50,7 @@ def read_table(path: Path, shown: str) -> Table:
         name=reader.name,
         title=read(str, found["title"], "title"),
         paper=read(str, found["paper"], "paper"),
-        metric=read(Table.__annotations__["metric"], found["metric"], "metric"),
+        metric=reader.metric,
         columns=read(tuple[Metric, ...], found["columns"], "columns"),
         grouped_by=read(str, found["grouped_by"], "grouped_by"),
         margin=read(schema.Positive, found["margin"], "margin"),
@@ -78,6 +79,7 @@ class _Reader:
         self.name: str = read(str, found["table"], "table")
         named({self.name: found["table"]}, "table")
         self.seeds = _seeds(found["seeds"], "seeds")
+        self.metric: Quality = read(Quality, found["metric"], "metric")
         self.networks = {
             alias: self.component(registry.NETWORKS, node, f"networks.{alias}")
             for alias, node in self._block("networks").items()
@@ -118,7 +120,7 @@ class _Reader:
             seeds=seeds,
             report=self._report(own, stages, node, noun),
             value=_values(own.get("value"), len(seeds), noun),
-            published=_cells(own["published"], f"{noun}.published") if stages else {},
+            published=_cells(own["published"], f"{noun}.published", self.metric) if stages else {},
             unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
             assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
             deviations=read(tuple[str, ...], own["deviations"], f"{noun}.deviations") if "deviations" in own else (),
@@ -262,7 +264,7 @@ def _merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
     return merged
 
 
-def _cells(node: Node, noun: str) -> dict[str, Cell]:
+def _cells(node: Node, noun: str, quality: str) -> dict[str, Cell]:
     """Published numbers; a bare number is enough for what is counted rather than measured."""
     cells = {}
     if isinstance(node, ScalarNode):
@@ -271,7 +273,9 @@ def _cells(node: Node, noun: str) -> dict[str, Cell]:
     schema.require(found, get_args(Metric), (), node, noun)
     for metric, item in found.items():
         bare = isinstance(item, ScalarNode)
-        if bare and metric == "error":
+        if metric in get_args(Quality) and metric != quality:
+            raise fault(item, f"{noun}: this table's metric is {quality!r}, not {metric!r}")
+        if bare and metric == quality:
             raise fault(item, f"{noun}.{metric}: give value, spread, meaning, n, source and protocol")
         cells[metric] = (
             Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")

@@ -21,10 +21,7 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
     Raises:
         UsageError: another suffix.
     """
-    if path.suffix not in (".png", ".svg"):
-        raise UsageError(f"{path}: a figure is drawn as .png or .svg")
-
-    from matplotlib import rc_context
+    _check_suffix(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
@@ -40,6 +37,44 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
     _name_ticks(axes, [name.replace("_", " ") for name in classes], slanted=numbered)
     if numbered:
         _print_numbers(axes, image, matrix)
+    _save(figure, path)
+
+
+def softened(
+    classes: Sequence[str], soft: NDArray[np.float64], temperatures: Sequence[float], title: str, path: Path
+) -> None:
+    """Draw probabilities (T, C) as bars, one panel a temperature, to a PNG or SVG file (Zeng, figure 3).
+
+    Raises:
+        UsageError: another suffix.
+    """
+    _check_suffix(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.8 * len(temperatures) + 1, 0.3 * len(classes) + 1.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
+    for axes, row, t in zip(panels, soft, temperatures, strict=True):
+        axes.barh(range(len(classes)), row, color="#2171b5")
+        axes.set_xlim(0, 1)
+        axes.set_title(f"T = {t:g}", fontsize=11)
+        axes.set_xticks([0, 0.5, 1])
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_yticks(range(len(classes)), classes)
+    panels[0].invert_yaxis()
+    figure.suptitle(title, fontsize=12)
+    _save(figure, path)
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in (".png", ".svg"):
+        raise UsageError(f"{path}: a figure is drawn as .png or .svg")
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib import rc_context
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context({"svg.hashsalt": "kdbench"}):  # with no date in it either, the same numbers give the same file
         figure.savefig(path, dpi=200, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 
 from bench.graph import Graph, Run
 from bench.recipe import Cell, Row
+from bench.recipe.model import Quality
 from bench.report.sheet import Epoch, Measured
 from bench.report.verdict import Verdict, judge
 from bench.store import Record, Store
@@ -37,9 +38,9 @@ def collect(graph: Graph, store: Store, table: str, row: Row) -> Samples:
     return Samples(len(runs), tuple(Sample(seed, run, record) for seed, run, record in found if record is not None))
 
 
-def protocols(row: Row) -> tuple[Epoch, ...]:
+def protocols(row: Row, metric: Quality) -> tuple[Epoch, ...]:
     """The published protocol; both where it is unknown or where there is nothing to be judged."""
-    cell = row.published.get("error")
+    cell = row.published.get(metric)
     if cell is None or row.unscored or cell.protocol == "unknown":
         return BOTH
     return (cell.protocol,)
@@ -58,9 +59,13 @@ def _error(row: Row, record: Record, protocol: Epoch) -> float | None:
     return fmean(known) if record.status == "done" and values and len(known) == len(values) else None
 
 
-def measure(row: Row, samples: Samples, protocol: Epoch, published: Cell | None, margin: float) -> Measured:
+def measure(
+    row: Row, samples: Samples, protocol: Epoch, metric: Quality, published: Cell | None, margin: float
+) -> Measured:
     """Our cell under one protocol, compared with ``published`` where that is given; an unscored row gets no verdict."""
     values = errors(row, samples, protocol)
+    if metric == "accuracy":
+        values = {seed: 100 - error for seed, error in values.items()}
     mean = fmean(values.values()) if values else None
     diverged = len(samples.found) - len(values)
     verdict = None

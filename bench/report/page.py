@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.recipe import Cell
-from bench.recipe.model import Metric
+from bench.recipe.model import Metric, Quality
 from bench.report.sheet import Claimed, CostCell, Line, Measured, Provenance, Sheet
 
 UNKNOWN = "?"
 ABSENT = "-"
+METRIC_LEGENDS: dict[Quality, str] = {"error": "error in %, lower", "accuracy": "accuracy in %, higher"}
 COST_NAMES: dict[Metric, str] = {"params": "Params (M)", "trcost": "TrCost", "tecost": "TeCost"}
 COST_LEGENDS: dict[Metric, str] = {
     "params": "Params: millions of trained parameters of the deployed network.",
@@ -157,7 +158,7 @@ def _number(value: float | None) -> str:
 
 def _legend(sheet: Sheet) -> tuple[str, ...]:
     fixed = (
-        f"Top-1 test error in %, lower is better; {UNKNOWN} is not stated in the paper.",
+        f"Top-1 test {METRIC_LEGENDS[sheet.metric]} is better; {UNKNOWN} is not stated in the paper.",
         "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± sample standard deviation over n "
         "seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
         f"Verdicts allow a margin of {sheet.margin:g} points. Costs: published / ours.",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from bench.graph import Profile
 from bench.recipe import Cell
-from bench.recipe.model import Metric
+from bench.recipe.model import Metric, Quality
 from bench.report.verdict import Verdict
 
 Epoch = Literal["last", "best"]
@@ -14,7 +14,7 @@ Epoch = Literal["last", "best"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Our test errors (%) under one protocol; diverged runs are counted but are in neither ``values`` nor ``mean``.
+    """Our test errors or accuracies (%) under one protocol; diverged runs are in neither ``values`` nor ``mean``.
 
     ``values`` is by seed, ``planned`` the seeds that the recipe names, ``sd`` the sample standard deviation (ddof 1),
     ``difference`` our mean minus the published value.
@@ -97,6 +97,7 @@ class Sheet:
     table: str
     title: str
     paper: str
+    metric: Quality
     grouped_by: str
     margin: float
     columns: tuple[Metric, ...]

@@ -59,6 +59,7 @@ def build(
         table=name,
         title=table.title,
         paper=table.paper,
+        metric=table.metric,
         grouped_by=table.grouped_by,
         margin=table.margin,
         columns=table.columns,
@@ -81,8 +82,9 @@ def _line(sources: _Sources, row: Row) -> Line:
     samples = collect(sources.paper, sources.store, sources.table.name, row)
     reduced = collect(sources.smaller, sources.store, sources.table.name, row)
     first_run = next(iter(sources.paper.rows[sources.table.name, row.name].values()))
-    cell, margin = row.published.get("error"), sources.table.margin
-    measured = tuple(measure(row, samples, protocol, cell, margin) for protocol in protocols(row))
+    metric = sources.table.metric
+    cell, margin = row.published.get(metric), sources.table.margin
+    measured = tuple(measure(row, samples, protocol, metric, cell, margin) for protocol in protocols(row, metric))
     verdicts: dict[str, Verdict] = {m.protocol: m.verdict for m in measured if m.verdict is not None}
     wanted = [metric for metric in sources.table.columns if metric in COST_METRICS]
     costs = cost_cells(row, first_run, sources.costs, wanted)
@@ -97,7 +99,11 @@ def _line(sources: _Sources, row: Row) -> Line:
         measured=measured,
         verdict=combine(verdicts) if verdicts else None,
         costs=costs,
-        smaller=tuple(measure(row, reduced, protocol, None, margin) for protocol in protocols(row) if reduced.planned),
+        smaller=tuple(
+            measure(row, reduced, protocol, metric, None, margin)
+            for protocol in protocols(row, metric)
+            if reduced.planned
+        ),
         training=training(row, first_run, sources.costs),
         marks=_kept(marks),
     )
@@ -130,7 +136,7 @@ def _smaller_notes(row: Row, samples: Samples) -> Iterator[str]:
 
 def _claimed(sources: _Sources, said: Claim) -> Claimed:
     rows = [sources.table.rows[name] for name in (said.better, said.worse)]
-    followed = [protocol for protocol in BOTH if any(protocol in protocols(row) for row in rows)]
+    followed = [protocol for protocol in BOTH if any(protocol in protocols(row, sources.table.metric) for row in rows)]
     samples = [collect(sources.paper, sources.store, sources.table.name, row) for row in rows]
     verdicts: dict[str, Verdict] = {
         protocol: claim(*(errors(row, found, protocol) for row, found in zip(rows, samples, strict=True)))

@@ -22,3 +22,26 @@ def sgd(
             for parameter in group["params"]:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
+
+
+def adam(
+    parameters: Iterable[Parameter], lr: Tensor, *, beta1: float, beta2: float, eps: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1); decay is added to the gradient."""
+    optimizer = torch.optim.Adam(
+        parameters,
+        lr=lr,
+        betas=(beta1, beta2),
+        eps=eps,
+        weight_decay=weight_decay,
+        fused=True,
+        capturable=lr.device.type == "cuda",
+    )
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+    return optimizer

@@ -184,3 +184,18 @@ def test_estimate_trains_nothing(project):
     assert "6 runs to train" in out
     assert "in all" in out
     assert not (project / "results" / "runs").exists()
+
+
+def test_a_high_temperature_softens_the_logits_of_a_run(project):
+    assert finish(start(project, *ONE))[0] == 0
+    arguments = ("temperature", "tiny/vanilla#1", "--at", "1", "--at", "100000", "--figure", "soft.png")
+    code, out, err = finish(start(project, *arguments))
+    assert code == 0, err
+    rows = {line[:12].strip(): [float(x) for x in line.split()[3:]] for line in out.splitlines() if line[:3] == "T ="}
+    sharp, flat = rows.values()
+    assert sum(sharp) == pytest.approx(1, abs=1e-3)
+    assert flat == pytest.approx([0.1] * 10, abs=1e-3)
+    assert max(sharp) > max(flat)
+    assert (project / "soft.png").stat().st_size > 1000
+    code, _, err = finish(start(project, "temperature", "tiny/vanilla#1", "--image", "5000"))
+    assert (code, err) == (2, "kdbench: no test image 5000; they are numbered 0 to 99\n")

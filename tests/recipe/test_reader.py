@@ -95,8 +95,14 @@ TYPES = [
     (
         "columns: [error, trcost, params]",
         "columns: [error, cost]",
-        "columns: expected error or params or trcost or tecost, got 'cost'",
+        "columns: expected error or accuracy or params or trcost or tecost, got 'cost'",
         "columns: [error, cost]",
+    ),
+    (
+        "error: {value: 30.0,",
+        "accuracy: {value: 30.0,",
+        "row plain.published: this table's metric is 'error', not 'accuracy'",
+        "accuracy: {value: 30.0,",
     ),
     (
         "padding_mode: constant",

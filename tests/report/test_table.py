@@ -391,3 +391,25 @@ def test_importing_it_is_light(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
+
+
+def test_an_accuracy_table_shows_accuracies_and_compares_them(tmp_path: Path) -> None:
+    said = (GOLDEN / "recipes" / "small" / "tables.yaml").read_text().replace("metric: error", "metric: accuracy")
+    said = said.replace("      error: {value: 30.0,", "      accuracy: {value: 70.0,").replace(
+        " error: {", " accuracy: {"
+    )
+    recipe = tmp_path / "recipes" / "small" / "tables.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(said.replace("columns: [error,", "columns: [accuracy,"), encoding="utf-8")
+    results = Results(tmp_path, load(tmp_path / "recipes"))
+    for seed, (plain, kd) in enumerate([(31.0, 29.0), (31.2, 29.1), (30.8, 29.3)], 1):
+        results.add("plain", (plain, plain - 1), seed=seed)
+        results.add("kd", (kd, kd - 1), seed=seed)
+    (measured,) = results.line("plain").measured
+    assert measured.mean == pytest.approx(69.0)
+    assert measured.difference == pytest.approx(-1.0)
+    assert results.line("plain").verdict.word == "not reproduced"
+    text = render(results.sheet(), "text")
+    assert "Top-1 test accuracy in %, higher is better" in text
+    # A claim is about errors whatever the table shows: KD has fewer.
+    assert "KD beats the plain student: holds" in text

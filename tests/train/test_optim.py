@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.train.optim import sgd
+from bench.train.optim import adam, sgd
 
 # Momentum, Nesterov, weight decay.
 KINDS = [(0.9, True, 5e-4), (0.9, False, 1e-4), (0.5, True, 0.0), (0.0, False, 1e-2)]
@@ -77,3 +77,24 @@ def test_the_state_is_there_before_the_first_step() -> None:
     optimizer.step()
     assert optimizer.state[parameter]["momentum_buffer"] is buffer
     assert torch.equal(buffer, torch.full((3,), 2.0))
+
+
+def test_adam_is_algorithm_1_of_its_paper():
+    draws = np.random.default_rng(0)
+    start, gradients = draws.normal(size=5), draws.normal(size=(6, 5))
+    rates = [1e-2, 1e-2, 1e-2, 1e-3, 1e-3, 1e-3]
+    theta, m, v = start.copy(), np.zeros(5), np.zeros(5)
+    for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), 1):
+        g = g + 0.1 * theta
+        m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g**2
+        # The engine's rate is a float32 tensor.
+        theta -= float(np.float32(rate)) * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-6)
+
+    parameter = torch.nn.Parameter(torch.from_numpy(start.copy()))
+    lr = torch.zeros(())
+    optimizer = adam([parameter], lr, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.1)
+    for g, rate in zip(gradients, rates, strict=True):
+        parameter.grad = torch.from_numpy(g)
+        lr.fill_(rate)
+        optimizer.step()
+    np.testing.assert_allclose(parameter.detach().numpy(), theta, rtol=1e-9)
