@@ -24,6 +24,8 @@ def choose(name: str | None) -> torch.device:
         raise DeviceError(f"device {name!r} is not supported; known: cpu, cuda, cuda:0, ...")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    # float32 means float32: left alone, cuDNN rounds what a convolution multiplies to the 10 bits of TF32.
+    torch.backends.cudnn.allow_tf32 = False
     return device
 
 

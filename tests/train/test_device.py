@@ -113,3 +113,9 @@ def test_only_bfloat16_is_autocast_and_keeps_float32_weights(
 def test_autocast_keeps_no_cache_of_weights() -> None:
     with device.autocast("bfloat16", CPU):
         assert not torch.is_autocast_cache_enabled()
+
+
+def test_float32_is_not_rounded_to_tf32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    device.choose("cpu")
+    assert not torch.backends.cudnn.allow_tf32
