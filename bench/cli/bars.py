@@ -12,19 +12,19 @@ from bench.store import Record
 
 
 class Bars:
-    """A bar for all runs and one for the run that goes on, with rate, loss, error and time left."""
+    """Two lines: how many of the runs are done, and the run that goes on, with loss, error, rate and time left."""
 
     def __init__(self) -> None:
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.fields[told]}"),
         )
         self.progress = Progress(*columns, transient=True)
-        self.all: TaskID | None = None
-        self.one: TaskID = self.progress.add_task("", total=1, told="", visible=False)
-        self.epochs, self.moved = 1, 0.0
+        self.runs: TaskID | None = None
+        self.steps: TaskID | None = None
+        self.epochs, self.moved = 0, 0.0
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -37,24 +37,27 @@ class Bars:
 
     def begin(self, run: Run, number: int, count: int) -> None:
         """Run ``number`` of ``count`` begins."""
-        if self.all is None:
-            self.all = self.progress.add_task("runs", total=count, told="")
-        self.progress.update(self.all, completed=number - 1)
-        self.progress.reset(self.one, description=title(run), total=None, completed=0, told="", visible=True)
+        if self.runs is None or self.steps is None:
+            self.runs = self.progress.add_task("", total=count, told="runs")
+            self.steps = self.progress.add_task("", told="")
+        self.progress.update(self.runs, description=title(run), completed=number - 1)
+        self.progress.reset(self.steps, total=None, description="epoch 1", told="")
         self.epochs = run.stage.schedule.epochs or 0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Move the bar of this run, at most ten times a second."""
-        if time.monotonic() - self.moved < 0.1 and step < steps:
+        if self.steps is None or (time.monotonic() - self.moved < 0.1 and step < steps):
             return
         self.moved = time.monotonic()
+        said = f"epoch {epoch}/{self.epochs}" if self.epochs else f"epoch {epoch}"
         total = steps * self.epochs or None
-        self.progress.update(self.one, completed=(epoch - 1) * steps + step, total=total)
+        self.progress.update(self.steps, description=said, completed=(epoch - 1) * steps + step, total=total)
 
     def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
         """Show what the epoch measured."""
         told = f"{measured(entry)}  {images_per_second:,.0f} images/s  {duration(seconds_left)} left"
-        self.progress.update(self.one, told=told)
+        if self.steps is not None:
+            self.progress.update(self.steps, told=told)
 
     def end(self, run: Run, record: Record) -> None:
         """Leave a line above the bars."""

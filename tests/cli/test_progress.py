@@ -1,0 +1,67 @@
+"""What a person sees of a run, in a terminal and in a file."""
+
+import io
+from pathlib import Path
+
+import pytest
+import rich
+
+from bench.cli import progress
+from bench.cli.bars import Bars
+from bench.cli.progress import Lines, duration, measured
+from bench.graph import Run, plan
+from bench.recipe import load
+from tests.handmade import record
+
+ENTRY = {"epoch": 1, "networks": [{"loss": {"ce": 1.5, "kd": 0.25}, "test_error": 40.0}]}
+
+
+@pytest.fixture
+def run(project: Path) -> Run:
+    return plan(load(project / "recipes"), ["tiny"], "paper").rows["tiny", "kd"][2]
+
+
+def watch(watcher: Lines | Bars, run: Run) -> None:
+    with watcher:
+        watcher.begin(run, 1, 3)
+        watcher.step(1, 5, 5)
+        watcher.epoch(ENTRY, 4, 1234.5, 61.0)
+        watcher.skip(run, "another process is training it")
+        watcher.end(run, record(run, warnings=["look out"]))
+
+
+def test_bars_show_the_run_its_rate_and_the_time_left(run, monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(rich, "_console", None)
+    rich.reconfigure(file=screen, force_terminal=True, width=120)
+    watch(Bars(), run)
+    for said in ("tiny/kd seed 2", "0/3", "epoch 1/4", "loss 1.750", "error 40.00 %", "1,234 images/s", "61 s left"):
+        assert said in screen.getvalue()
+
+
+def test_lines_begin_and_end_each_run_and_nothing_is_said_too_often(run, capsys):
+    watch(Lines(), run)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "[1/3] tiny/kd seed 2 ..."
+    assert lines[1] == "    tiny/kd seed 2: left out, another process is training it"
+    assert lines[2].startswith("    tiny/kd seed 2: error ")
+    assert lines[3:] == ["    WARNING: look out"]
+
+
+def test_a_long_run_is_told_of_now_and_then(run, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    watch(Lines(), run)
+    out = capsys.readouterr().out
+    assert "    epoch 1: step 5/5\n" in out
+    assert "    epoch 1/4: loss 1.750  error 40.00 %  1,234 images/s  61 s left\n" in out
+
+
+def test_a_loss_that_is_no_number():
+    assert measured({"networks": [{"loss": {"ce": None, "kd": 1.0}, "test_error": 90.0}]}) == "loss NaN  error 90.00 %"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.04, "0.0 s"), (61, "61 s"), (600, "10.0 min"), (7200, "2.0 h"), (2e5, "2.3 d")]
+)
+def test_durations_are_said_as_people_do(seconds, said):
+    assert duration(seconds) == said
