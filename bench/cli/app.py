@@ -135,18 +135,18 @@ def similarity(
         Literal["vectors", "rows"],
         typer.Option(help="Of eq. 6: between vectors, or between rows of the distance matrix."),
     ] = "vectors",
+    distances: Annotated[
+        Path | None, typer.Option(help="With --vectors: write the distances here, for a recipe.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the similarity matrix here.")] = None,
     figure: Annotated[
         list[Path] | None, typer.Option(help="Draw the heat map here (.png or .svg; may be repeated).")
     ] = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="With --vectors: replace the table's shipped distances.")
-    ] = False,
 ) -> None:
     """The similarity matrix of a set's class names (FFDWV, equation 7 and Figure 2)."""
     from bench.cli import words
 
-    words.similarity(set_, vectors, table, length, distance, reading, csv, figure or [], write=write)
+    words.similarity(set_, vectors, table, length, distance, reading, distances, csv, figure or [])
 
 
 @app.command()

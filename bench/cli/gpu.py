@@ -49,7 +49,10 @@ def gpu(
     size = sum(part.stat().st_size for part in parts) / 2**20
     print(f"{len(summary.records)} runs done, {len(summary.left)} left; {size:.1f} MiB in {out}")
     if summary.ended != "done":
-        print(f"{summary.ended}: the same command goes on from there")
+        kept = summary.records or any(store.checkpoint(run).is_file() for run in runs)
+        print(
+            f"{summary.ended}: {'the same command goes on from there' if kept else 'not one epoch fits; raise BUDGET'}"
+        )
 
 
 def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:

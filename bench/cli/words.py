@@ -14,6 +14,7 @@ from bench.errors import UsageError
 from bench.recipe import Words
 from bench.report.figures import heatmap
 from bench.schema import nearest
+from bench.store import sha256
 
 PRINTED_WHOLE = 20
 
@@ -25,21 +26,20 @@ def similarity(
     length: Literal["raw", "unit"],
     distance: Literal["euclidean", "sqeuclidean", "cosine"],
     reading: Literal["vectors", "rows"],
+    distances: Path | None,
     csv: Path | None,
     figures: Sequence[Path],
-    *,
-    write: bool,
 ) -> None:
-    """Print the similarity matrix; write it as CSV, draw it, or replace the table's distance file."""
+    """Print the similarity matrix; write the distances behind it or the matrix as CSV; draw it."""
     recipe = Place.find(None).library().table(table)
     if set_name not in recipe.words:
         raise UsageError(f"table {table} has no word distances for {set_name!r}; {nearest(set_name, recipe.words)}")
     words = recipe.words[set_name]
     shipped = recipe.file.parent / words.distances
     if vectors is None:
-        if write or (length, distance) != ("raw", "euclidean"):
+        if distances or (length, distance) != ("raw", "euclidean"):
             raise UsageError(
-                "--length, --distance and --write need --vectors FILE: the shipped distances are raw, euclidean"
+                "--length, --distance and --distances need --vectors FILE: what is shipped is raw, euclidean"
             )
         found = wordvectors.read_distances(shipped)
         classes, matrix = found.classes, found.matrix
@@ -51,24 +51,25 @@ def similarity(
         classes = CLASSES[set_name]
         matrix = wordvectors.distances(wordvectors.class_vectors(vectors, classes, words.labels), length, distance)
     soft = wordvectors.soft_labels(matrix, reading)
-    made = _provenance(set_name, vectors, words, length, distance)
+    source = words.source if vectors is None else f"{vectors.name} (sha256 {sha256(vectors)[:16]})"
+    made = _provenance(set_name, source, words, length, distance)
     print(_shown(classes, soft))
-    if write:
-        wordvectors.write_distances(shipped, classes, matrix, made)
-        print(f"distances written to {shipped}; runs that use them have another key if a number changed")
+    if distances is not None:
+        wordvectors.write_distances(distances, classes, matrix, made)
+        print(f"distances written to {distances}, for a recipe to name under 'words'")
     if csv is not None:
         said = {"soft labels": f"softmax of minus the distances of each row (FFDWV, eq. 7), reading {reading}"}
         wordvectors.write_matrix(csv, classes, soft, said | made)
         print(f"similarity matrix written to {csv}")
     for path in figures:
-        heatmap(classes, soft, _title(set_name, words), path)
+        heatmap(classes, soft, _title(set_name, source, words), path)
         print(f"heat map drawn in {path}")
 
 
-def _title(set_name: str, words: Words) -> str:
+def _title(set_name: str, source: str, words: Words) -> str:
     """A few lines that fit above the heat map."""
     lines = [f"{set_name}: similarity of the class names after softmax (FFDWV, figure 2)"]
-    lines += textwrap.wrap(f"{words.source}; {_named(words)}", 90) + textwrap.wrap(words.note or "", 90)
+    lines += textwrap.wrap(f"{source}; {_named(words)}", 90) + textwrap.wrap(words.note or "", 90)
     return "\n".join(lines)
 
 
@@ -81,14 +82,14 @@ def _named(words: Words) -> str:
     return ", ".join(f"{name} = {word}" for name, word in means) or "every class under its own name"
 
 
-def _provenance(set_name: str, vectors: Path | None, words: Words, length: str, distance: str) -> dict[str, str]:
+def _provenance(set_name: str, source: str, words: Words, length: str, distance: str) -> dict[str, str]:
     """What a CSV file says of its own making."""
     made = {
-        "vectors": words.source,
+        "vectors": source,
         "normalise": length,
         "distance": distance,
         "labels": f"{_named(words)}; every other class under its own name",
-        "made by": f"kdbench similarity {set_name}{' --vectors FILE' if vectors else ''}",
+        "made by": f"kdbench similarity {set_name}",
     }
     return made | ({"note": words.note} if words.note else {})
 

@@ -126,7 +126,7 @@ def test_help(kdbench: Kdbench, command: str) -> None:
         (["cost", "fdwv-table3"], "no table 'fdwv-table3'; did you mean 'ffdwv-table3'?"),
         (["similarity", "cifar11"], "table ffdwv-table2 has no word distances for 'cifar11'; did you mean 'cifar10'?"),
         (["similarity", "cifar10", "--table", "x"], "no table 'x'; known: dml-table2, "),
-        (["similarity", "cifar10", "--write"], "--length, --distance and --write need --vectors FILE"),
+        (["similarity", "cifar10", "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
         (["similarity", "cifar10", "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
     ],
 )
