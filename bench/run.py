@@ -74,6 +74,7 @@ def walk(
         reserve: seconds of it to keep back, for what comes after.
     """
     deadline = None if seconds is None else time.monotonic() + seconds - reserve
+    planned = {run.key: executor.store.replica(run) for run in runs}
     summary = Summary()
     for number, run in enumerate(runs, 1):
         if summary.ended == "done" and deadline is not None and time.monotonic() >= deadline:
@@ -81,7 +82,7 @@ def walk(
         record = None
         if summary.ended == "done":
             try:
-                record = _one(run, number, len(runs), executor, watcher, deadline)
+                record = _one(run, planned[run.key], (number, len(runs)), executor, watcher, deadline)
             except Stopped:
                 summary.ended = "out of time"
             except KeyboardInterrupt:
@@ -94,15 +95,15 @@ def walk(
 
 
 def _one(
-    run: Run, number: int, count: int, executor: "Local", watcher: Watcher, deadline: float | None
+    run: Run, planned: int, place: tuple[int, int], executor: "Local", watcher: Watcher, deadline: float | None
 ) -> Record | None:
-    """One run under its lock; None if it cannot be carried out now."""
+    """One run under its lock, to be the record number ``planned`` of its id; None if it is not carried out."""
     with executor.store.lock(run) as mine:
-        why = _obstacle(run, executor.store) if mine else "another process is training it"
+        why = _obstacle(run, planned, executor.store) if mine else "another process is training it"
         if why:
             watcher.skip(run, why)
             return None
-        watcher.begin(run, number, count)
+        watcher.begin(run, *place)
         record = executor.execute(run, watcher, _clock(deadline))
     watcher.end(run, record)
     return record
@@ -113,7 +114,11 @@ def _clock(deadline: float | None) -> Callable[[float], bool]:
     return lambda seconds: deadline is not None and time.monotonic() + 1.1 * seconds > deadline
 
 
-def _obstacle(run: Run, store: Store) -> str | None:
+def _obstacle(run: Run, planned: int, store: Store) -> str | None:
+    """Why a run cannot or need not be carried out now, seen with its lock in hand."""
+    store.refresh()
+    if store.replica(run) != planned:
+        return "another process has trained it meanwhile"
     for edge, source in run.sources.items():
         if store.usable(source) is None:
             record = store.current(source)

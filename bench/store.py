@@ -91,18 +91,23 @@ def from_json(text: str, shown: str) -> Record:
 
 
 class Store:
-    """The folder of results. Reading is cheap and done once; ``add`` keeps the index up to date."""
+    """The folder of results, read once; ``add`` and ``refresh`` keep the index up to date."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.by_key: dict[str, list[Record]] = {}
-        for path in sorted((root / "runs").glob("*.json")):
-            self._index(from_json(path.read_text(encoding="utf-8", errors="replace"), str(path)))
+        self._stems: set[str] = set()
+        self.refresh()
 
-    def _index(self, record: Record) -> None:
-        known = self.by_key.setdefault(record.key, [])
-        if all(other.stem != record.stem for other in known):
-            known.append(record)
+    def refresh(self) -> None:
+        """Take in the records that other processes have written since."""
+        for path in sorted((self.root / "runs").glob("*.json")):
+            if path.stem not in self._stems:
+                self._index(from_json(path.read_text(encoding="utf-8", errors="replace"), str(path)), path.stem)
+
+    def _index(self, record: Record, stem: str) -> None:
+        self._stems.add(stem)
+        self.by_key.setdefault(record.key, []).append(record)
 
     def current(self, run: Run) -> Record | None:
         """The first record of the run as today's code makes it, rather one that is done than one that diverged."""
@@ -147,7 +152,7 @@ class Store:
         """Write a record; nothing is ever overwritten."""
         path = self.root / "runs" / f"{record.stem}.json"
         write_once(path, to_json(record).encode())
-        self._index(record)
+        self._index(record, record.stem)
         return path
 
     def merge(self, text: str, name: str, shown: str) -> Record:

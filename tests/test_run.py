@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.graph import Graph, Run, plan
-from bench.run import todo
+from bench.run import todo, walk
 from bench.store import Store, sha256, write_atomic
 from tests.handmade import library, record
 
@@ -127,3 +127,47 @@ def test_a_run_that_two_rows_need_is_trained_once(graph: Graph, store: Store) ->
     found = todo([*rows(graph, "kd"), *rows(graph, "staged")], store)
     assert len(found) == len({run.key for run in found})
     assert named(found).count(("large", "train", 1)) == 1
+
+
+class Other:
+    """An executor during whose first run another process finishes all the rest."""
+
+    def __init__(self, store: Store, rest: list[Run]) -> None:
+        self.store, self.rest, self.executed = store, rest, []
+
+    def execute(self, run, progress, out_of_time):
+        self.executed.append(run)
+        done(Store(self.store.root), *self.rest)
+        done(self.store, run)
+        return self.store.current(run)
+
+
+class Silent:
+    def __init__(self):
+        self.skipped = []
+
+    def begin(self, run, number, count):
+        pass
+
+    def end(self, run, record):
+        pass
+
+    def skip(self, run, why):
+        self.skipped.append((run, why))
+
+
+def test_what_another_process_has_trained_meanwhile_is_not_trained_again(graph: Graph, store: Store) -> None:
+    first, *rest = todo(rows(graph, "large"), store)
+    executor, watcher = Other(store, rest), Silent()
+    summary = walk([first, *rest], executor, watcher)
+    assert executor.executed == [first]
+    assert watcher.skipped == [(run, "another process has trained it meanwhile") for run in rest]
+    assert summary.left == rest
+
+
+def test_a_run_whose_source_is_not_there_is_left_out(graph: Graph, store: Store) -> None:
+    executor, watcher = Other(store, []), Silent()
+    walk(rows(graph, "kd")[:1], executor, watcher)
+    ((_, why),) = watcher.skipped
+    assert why == "its teacher, small/large seed 1, is not trained yet"
+    assert executor.executed == []
