@@ -19,7 +19,8 @@ from bench.schema import Distances, nearest
 
 Profile = Literal["paper", "short", "smoke"]
 PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke")
-SMOKE_IMAGES, SMOKE_TEST_IMAGES, SMOKE_BATCH, SMOKE_EPOCHS, SMOKE_SEEDS = 256, 200, 32, 2, 2
+SMOKE_IMAGES, SMOKE_TEST_IMAGES, SMOKE_BATCH, SMOKE_SEEDS = 256, 200, 32, 2
+SMOKE_EPOCHS, SMOKE_ITERATIONS = 2, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,32 +145,34 @@ def under(stage: Stage, profile: Profile, absent: Callable[[str], bool]) -> Stag
     if profile == "paper":
         return stage
     if profile == "short":
-        return replace(stage, schedule=_scaled(stage.schedule, max(1, (stage.schedule.epochs or 0) // 10)))
+        return replace(stage, schedule=_of_length(stage.schedule, max(1, _length(stage.schedule) // 10)))
     data = stage.data
     stand_in = registry.SETS[data.set].stand_in
     name = stand_in if stand_in is not None and absent(data.set) else data.set
     entry = registry.SETS[name]
     train, test = _few(SMOKE_IMAGES, entry.train), _few(SMOKE_TEST_IMAGES, entry.test)
-    data = replace(data, set=name, train=train, test=test)
-    schedule = _scaled(replace(stage.schedule, batch=min(stage.schedule.batch, SMOKE_BATCH)), SMOKE_EPOCHS)
-    return replace(stage, data=data, schedule=schedule)
+    schedule = _of_length(stage.schedule, SMOKE_EPOCHS if stage.schedule.epochs else SMOKE_ITERATIONS)
+    return replace(
+        stage,
+        data=replace(data, set=name, train=train, test=test),
+        schedule=replace(schedule, batch=min(schedule.batch, SMOKE_BATCH)),
+    )
 
 
 def _few(count: int, of: int) -> Literal["all"] | Subset:
     return Subset(seed=0, fraction=count / of) if count < of else "all"
 
 
-def _scaled(schedule: Schedule, epochs: int) -> Schedule:
-    """The schedule shortened to so many epochs (a schedule in iterations: by the same tenth), drops in proportion."""
-    if schedule.epochs is None:
-        length = max(2, (schedule.iterations or 0) // 10) if epochs != SMOKE_EPOCHS else 16
-        return replace(schedule, iterations=length, drops=_drops(schedule.drops, schedule.iterations or 1, length))
-    return replace(schedule, epochs=epochs, drops=_drops(schedule.drops, schedule.epochs, epochs))
+def _length(schedule: Schedule) -> int:
+    """In the schedule's own unit, epochs or iterations."""
+    return schedule.epochs or schedule.iterations or 0
 
 
-def _drops(drops: tuple[int, ...], length: int, new: int) -> tuple[int, ...]:
-    moved = (drop * new // length for drop in drops)
-    return tuple(sorted({drop for drop in moved if 0 < drop < new}))
+def _of_length(schedule: Schedule, length: int) -> Schedule:
+    """The schedule at another length in its own unit, drops in proportion."""
+    moved = (drop * length // _length(schedule) for drop in schedule.drops)
+    drops = tuple(sorted({drop for drop in moved if 0 < drop < length}))
+    return replace(schedule, **{"epochs" if schedule.epochs else "iterations": length}, drops=drops)
 
 
 class _Planner:
