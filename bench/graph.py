@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from bench import registry
 from bench.errors import UsageError
-from bench.recipe import Library, Ref, Row, Schedule, Spec, Stage, Subset
-from bench.schema import Distances, nearest
+from bench.recipe import Library, Ref, Row, Schedule, Stage, Subset
+from bench.schema import nearest
 
 Profile = Literal["paper", "short", "smoke"]
 PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke")
@@ -224,8 +224,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, Distances | Spec):
-        return _plain(asdict(value))
     return value
 
 

@@ -15,7 +15,7 @@ from bench.cli.progress import watcher
 from bench.cost import Costs
 from bench.errors import KdbenchError, UsageError
 from bench.executors.local import Local
-from bench.graph import Graph, Profile, plan
+from bench.graph import PROFILES, Graph, Profile, plan
 from bench.run import todo, walk
 from bench.store import Store
 from bench.train import device as devices
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=540, help="seconds there are, packing included")
     parser.add_argument("--out", type=Path, default=Path("build/gpu"), help="folder for what is packed")
     parser.add_argument("--table", action="append", default=[], help="only this table (may be repeated)")
-    parser.add_argument("--profile", choices=("paper", "short", "smoke"), default="paper")
+    parser.add_argument("--profile", choices=PROFILES, default="paper")
     parser.add_argument("--data", type=Path, help="folder with the data sets")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
     said = parser.parse_args()

@@ -6,7 +6,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.cli.place import Place
-from bench.cost import Costs, cost_of, count, forward_flops
+from bench.cost import Costs, count, forward_flops
 from bench.graph import Profile, plan
 from bench.recipe import Library, Spec
 from bench.registry import SETS
@@ -84,10 +84,9 @@ def cost(table: str | None, *, recount: bool) -> None:
     for network, set_name in _networks(chosen):
         entry = SETS[set_name]
         geometry = (entry.classes, entry.channels, entry.size)
-        found = None if recount else cost_of(network, set_name, costs)
-        if found is None:
-            found = count(network.name, network.params, *geometry)
-            costs.add(network.name, network.params, *geometry, found)
+        if recount:
+            costs.add(network.name, network.params, *geometry, count(network.name, network.params, *geometry))
+        found = costs.lookup(network.name, network.params, *geometry)
         said = ", ".join(f"{key} {value}" for key, value in network.params.items())
         rows.append([f"{network.name} ({said})", set_name, found.params, found.macs, forward_flops(found.macs) / 1e8])
     print(
