@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import CostError
 from bench.graph import Run
-from bench.recipe import Data, Spec, Subset
+from bench.recipe import Spec, Subset
 from bench.registry import SETS, DataSet
 from bench.store import write_atomic
 
@@ -62,11 +62,13 @@ def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshe
     return forward_flops(3 * sum(trained) + sum(frozen) + sum(refreshed))
 
 
-def images_of(data: Data, split: Literal["train", "test"]) -> int:
-    """How many images of a split of its set a run sees."""
-    entry: DataSet = SETS[data.set]
+def images_of(run: Run, split: Literal["train", "test"]) -> int:
+    """How many images of its set's split, or of its transfer set, a run sees."""
+    if split == "train" and "transfer_set" in run.sources:
+        return int(run.sources["transfer_set"].stage.method.params["count"])
+    entry: DataSet = SETS[run.stage.data.set]
     whole: int = getattr(entry, split)
-    part: Literal["all"] | Subset = getattr(data, split)
+    part: Literal["all"] | Subset = getattr(run.stage.data, split)
     if part == "all":
         return whole
     return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * whole)
@@ -74,7 +76,7 @@ def images_of(data: Data, split: Literal["train", "test"]) -> int:
 
 def images_shown(run: Run, epochs: int | None = None) -> int:
     """How many images a run, or its first epochs, shows to its networks; repeats count."""
-    schedule, images = run.stage.schedule, images_of(run.stage.data, "train")
+    schedule, images = run.stage.schedule, images_of(run, "train")
     per_epoch = -(-images // schedule.batch)
     steps = schedule.iterations or (schedule.epochs or 0) * per_epoch
     whole, rest = divmod(steps if epochs is None else min(steps, epochs * per_epoch), per_epoch)
@@ -110,11 +112,17 @@ def step_macs(run: Run, costs: CostTable) -> tuple[list[int], list[int]] | None:
 def training_flops(run: Run, costs: CostTable, epochs: int | None = None) -> int | None:
     """FLOPs of all training steps of a run, or of its first epochs, without its sources' own training.
 
-    None if one of its networks was not counted yet.
+    None if one of its networks was not counted yet. An evaluation trains nothing; a synthesis goes through its teacher
+    forward and, for the gradient of the images alone, backward once.
     """
+    if run.kind == "evaluate":
+        return 0
     macs = step_macs(run, costs)
     if macs is None:
         return None
+    if run.kind == "synthesise":
+        made: int = run.stage.method.params["count"]
+        return forward_flops(2 * sum(macs[1])) * made * (run.stage.schedule.iterations or 0)
     # A sequential update predicts every network but the last again, for those that step after it.
     refreshed = macs[0][:-1] if run.stage.update == "sequential" else []
     return step_flops_per_image(macs[0], macs[1], refreshed) * images_shown(run, epochs)

@@ -7,45 +7,56 @@ a table's name, what is published or assumed, nor anything that should not move 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from bench import registry
 from bench.errors import UsageError
-from bench.recipe import Library, Ref, Row, Schedule, Stage, Subset
+from bench.profiles import SMOKE_SEEDS, Profile, under
+from bench.recipe import Library, Ref, Row, Stage
+from bench.recipe.model import EDGES
 from bench.schema import nearest
 
-Profile = Literal["paper", "short", "smoke"]
-PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke")
-SMOKE_IMAGES, SMOKE_TEST_IMAGES, SMOKE_BATCH, SMOKE_SEEDS = 256, 200, 32, 2
-SMOKE_EPOCHS, SMOKE_ITERATIONS = 2, 16
+Kind = Literal["train", "synthesise", "evaluate"]
+# Of a stage: its name and place in a file, its edges, the seed that it may fix, and what changes no number.
+NOT_OF_THE_RUN = ("name", "where", "seed", "teacher_cache", *EDGES)
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One node, for one seed; ``name`` is for people and no part of its identity."""
+    """One node, for one seed; ``name`` is for people and no part of its identity.
+
+    ``sources`` are the runs that it takes artifacts from, by the name of the edge. An evaluation has an ``ensemble``,
+    the number of networks whose outputs are averaged: its sources are the seeds of a row, whose last ``stage`` is its
+    own, and its ``seed`` is 0.
+    """
 
     name: str
     profile: Profile
     seed: int
     stage: Stage
-    teacher: "Run | None" = None
-    init: "Run | None" = None
+    sources: Mapping[str, "Run"] = field(default_factory=dict)
+    ensemble: int | None = None
 
     @property
-    def sources(self) -> dict[str, "Run"]:
-        """The runs that it takes artifacts from, by the name of the edge."""
-        return {edge: run for edge, run in (("teacher", self.teacher), ("init", self.init)) if run is not None}
+    def kind(self) -> Kind:
+        """What carrying it out does."""
+        return "evaluate" if self.ensemble else registry.METHODS[self.stage.method.name].kind
+
+    @property
+    def teacher(self) -> "Run | None":
+        """The run whose network teaches, or is the source of images."""
+        return self.sources.get("teacher")
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What the recipe says of this run, resolved: plain values, ready for JSON."""
-        said = asdict(replace(self.stage, teacher=None, init=None))
-        for name in ("name", "teacher", "init", "seed", "where"):
-            del said[name]
-        return {"kind": "train", **{key: _plain(value) for key, value in said.items()}}
+        said = {key: _plain(value) for key, value in asdict(self.stage).items() if key not in NOT_OF_THE_RUN}
+        if self.ensemble:
+            said = {"data": {key: said["data"][key] for key in ("set", "test")}, "ensemble": self.ensemble}
+        return {"kind": self.kind, **said}
 
     @cached_property
     def key(self) -> str:
@@ -64,10 +75,15 @@ class Run:
     def versions(self) -> dict[str, int]:
         """The version of every component that this run uses."""
         stage = self.stage
-        return {
+        common = {
             "engine": registry.ENGINE_VERSION,
             "data": registry.DATA_VERSION,
             f"set {stage.data.set}": registry.SETS[stage.data.set].version,
+        }
+        if self.ensemble:
+            return common
+        return {
+            **common,
             f"method {stage.method.name}": registry.METHODS[stage.method.name].version,
             f"optimizer {stage.optimizer.name}": registry.OPTIMIZERS[stage.optimizer.name].version,
             **{f"network {n.name}": registry.NETWORKS[n.name].version for n in stage.networks},
@@ -82,10 +98,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Graph:
-    """All runs of a plan by key, sources before what takes from them; and the runs behind each row."""
+    """All runs of a plan by key, sources before what takes from them; the runs behind each row, and its ensemble."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     rows: dict[tuple[str, str], dict[int, Run]] = field(default_factory=dict)
+    ensembles: dict[tuple[str, str], Run] = field(default_factory=dict)
     value: dict[str, float] = field(default_factory=dict)
 
     def by_value(self) -> list[Run]:
@@ -140,41 +157,6 @@ def _check(asked: set[Any], known: set[Any], noun: str) -> None:
         raise UsageError(f"no {noun} {name!r}; {nearest(str(name), map(str, known))}")
 
 
-def under(stage: Stage, profile: Profile, absent: Callable[[str], bool]) -> Stage:
-    """A stage as a profile trains it."""
-    if profile == "paper":
-        return stage
-    if profile == "short":
-        return replace(stage, schedule=_of_length(stage.schedule, max(1, _length(stage.schedule) // 10)))
-    data = stage.data
-    stand_in = registry.SETS[data.set].stand_in
-    name = stand_in if stand_in is not None and absent(data.set) else data.set
-    entry = registry.SETS[name]
-    train, test = _few(SMOKE_IMAGES, entry.train), _few(SMOKE_TEST_IMAGES, entry.test)
-    schedule = _of_length(stage.schedule, SMOKE_EPOCHS if stage.schedule.epochs else SMOKE_ITERATIONS)
-    return replace(
-        stage,
-        data=replace(data, set=name, train=train, test=test),
-        schedule=replace(schedule, batch=min(schedule.batch, SMOKE_BATCH)),
-    )
-
-
-def _few(count: int, of: int) -> Literal["all"] | Subset:
-    return Subset(seed=0, fraction=count / of) if count < of else "all"
-
-
-def _length(schedule: Schedule) -> int:
-    """In the schedule's own unit, epochs or iterations."""
-    return schedule.epochs or schedule.iterations or 0
-
-
-def _of_length(schedule: Schedule, length: int) -> Schedule:
-    """The schedule at another length in its own unit, drops in proportion."""
-    moved = (drop * length // _length(schedule) for drop in schedule.drops)
-    drops = tuple(sorted({drop for drop in moved if 0 < drop < length}))
-    return replace(schedule, **{"epochs" if schedule.epochs else "iterations": length}, drops=drops)
-
-
 class _Planner:
     def __init__(self, library: Library, profile: Profile, absent: Callable[[str], bool]) -> None:
         self.library, self.profile, self.absent = library, profile, absent
@@ -193,23 +175,21 @@ class _Planner:
     def run(self, stage: Stage, name: str, seed: int) -> Run:
         seed = stage.seed if stage.seed is not None else seed
         if (id(stage), seed) not in self.made:
-            run = Run(
-                name=name,
-                profile=self.profile,
-                seed=seed,
-                stage=under(stage, self.profile, self.absent),
-                teacher=self._source(stage.teacher, seed),
-                init=self._source(stage.init, seed),
+            sources = {edge: self._source(ref, seed) for edge, ref in stage.edges.items()}
+            self.made[id(stage), seed] = self._kept(
+                Run(name, self.profile, seed, under(stage, self.profile, self.absent), sources)
             )
-            # Two rows that say the same are one run: the first one's name is shown.
-            self.made[id(stage), seed] = self.graph.runs.setdefault(run.key, run)
-            self.graph.value.setdefault(run.key, 0.0)
         return self.made[id(stage), seed]
 
-    def _source(self, ref: Ref | None, seed: int) -> Run | None:
-        if ref is None:
-            return None
-        return self.run(self.library.stage(ref), f"{ref.table}/{ref.row}", seed if ref.seed is None else ref.seed)
+    def _source(self, ref: Ref, seed: int) -> Run:
+        stage = self.library.stage(ref)
+        last = stage is self.library.row(ref).stages[-1]
+        return self.run(stage, f"{ref.table}/{ref.row}" + ("" if last else f".{stage.name}"), ref.seed or seed)
+
+    def _kept(self, run: Run) -> Run:
+        """Two rows that say the same are one run: the first one's name is shown."""
+        self.graph.value.setdefault(run.key, 0.0)
+        return self.graph.runs.setdefault(run.key, run)
 
     def _raise_value(self, run: Run, value: float) -> None:
         self.graph.value[run.key] = max(self.graph.value[run.key], value)

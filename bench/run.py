@@ -1,24 +1,44 @@
 """Walks the graph: what is missing, in which order, until it is done or time is up."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from bench.graph import Run
 from bench.store import Record, Store
-from bench.train.progress import Progress, Stopped
-
-if TYPE_CHECKING:
-    # Planning and --dry-run walk no further than this module: without torch.
-    from bench.executors.local import Local
+from bench.train.progress import Progress
 
 
-class Watcher(Progress, Protocol):
-    """Told of each run as it begins and ends, and of what happens in between."""
+class Executor(Protocol):
+    """Carries out runs, as many at a time as it has room for."""
 
-    def begin(self, run: Run, number: int, count: int) -> None:
-        """Run ``number`` of ``count`` (from 1) begins."""
+    store: Store
+
+    @property
+    def room(self) -> bool:
+        """Whether it can take one more run now."""
+
+    def submit(self, run: Run, progress: Progress, deadline: float | None) -> None:
+        """Take a run whose sources are there, to stop it with a checkpoint at ``deadline`` on the monotonic clock."""
+
+    def wait(self) -> tuple[Run, Record | None]:
+        """The next run that ends, of those submitted, with its record; None if its time was up. Tells their progress.
+
+        Raises:
+            KdbenchError: a run failed; the others still go on.
+        """
+
+    def stop(self) -> None:
+        """Give up whatever goes on; each run keeps its last checkpoint."""
+
+
+class Watcher(Protocol):
+    """Told of each run as it begins and ends."""
+
+    def begin(self, run: Run, number: int, count: int) -> Progress:
+        """Run ``number`` of ``count`` (from 1) begins; what is returned is told of what happens in it."""
 
     def end(self, run: Run, record: Record) -> None:
         """A run left its record."""
@@ -62,56 +82,85 @@ def _missing(run: Run, store: Store, retry_diverged: bool) -> bool:
 
 
 def walk(
-    runs: Sequence[Run], executor: "Local", watcher: Watcher, *, seconds: float | None = None, reserve: float = 0.0
+    runs: Sequence[Run], executor: Executor, watcher: Watcher, *, seconds: float | None = None, reserve: float = 0.0
 ) -> Summary:
-    """Carry out runs in order.
+    """Carry out runs in order, each as soon as its sources are there and the executor has room.
 
     Args:
         runs: what :func:`todo` gave.
-        executor: where.
+        executor: where; it is stopped in the end.
         watcher: whom to tell.
         seconds: the time there is; None is no limit. A run that does not fit ends with a checkpoint.
         reserve: seconds of it to keep back, for what comes after.
     """
     deadline = None if seconds is None else time.monotonic() + seconds - reserve
-    planned = {run.key: executor.store.replica(run) for run in runs}
-    summary = Summary()
-    for number, run in enumerate(runs, 1):
-        if summary.ended == "done" and deadline is not None and time.monotonic() >= deadline:
-            summary.ended = "out of time"
-        record = None
-        if summary.ended == "done":
-            try:
-                record = _one(run, planned[run.key], (number, len(runs)), executor, watcher, deadline)
-            except Stopped:
-                summary.ended = "out of time"
-            except KeyboardInterrupt:
-                summary.ended = "interrupted"
+    walking = _Walk(runs, executor, watcher, deadline)
+    try:
+        while walking.submit():
+            walking.take(*executor.wait())
+    except KeyboardInterrupt:
+        walking.ended = "interrupted"
+    finally:
+        executor.stop()
+        walking.unlock()
+    done = {record.key for record in walking.records}
+    return Summary(walking.records, [run for run in runs if run.key not in done], walking.ended)
+
+
+class _Walk:
+    """Which runs wait, and which go on, each under its lock."""
+
+    def __init__(self, runs: Sequence[Run], executor: Executor, watcher: Watcher, deadline: float | None) -> None:
+        self.executor, self.store, self.watcher, self.deadline = executor, executor.store, watcher, deadline
+        self.waiting = {run.key: run for run in runs}
+        self.number = {run.key: number for number, run in enumerate(runs, 1)}
+        self.planned = {run.key: self.store.replica(run) for run in runs}
+        self.locks: dict[str, ExitStack] = {}
+        self.records: list[Record] = []
+        self.ended: Literal["done", "out of time", "interrupted"] = "done"
+
+    def submit(self) -> bool:
+        """Begin what is ready, while there are room and time; whether anything goes on now."""
+        for run in list(self.waiting.values()):
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                self.ended = "out of time"
+            if self.ended != "done" or not self.executor.room:
+                break
+            if not self._waits(run):
+                self._begin(self.waiting.pop(run.key))
+        return bool(self.locks)
+
+    def take(self, run: Run, record: Record | None) -> None:
+        """A run ended."""
+        self.locks.pop(run.key).close()
         if record is None:
-            summary.left.append(run)
+            self.ended = "out of time"
         else:
-            summary.records.append(record)
-    return summary
+            self.records.append(record)
+            self.watcher.end(run, record)
 
+    def unlock(self) -> None:
+        """Let go of the runs that were given up."""
+        for lock in self.locks.values():
+            lock.close()
 
-def _one(
-    run: Run, planned: int, place: tuple[int, int], executor: "Local", watcher: Watcher, deadline: float | None
-) -> Record | None:
-    """One run under its lock, to be the record number ``planned`` of its id; None if it is not carried out."""
-    with executor.store.lock(run) as mine:
-        why = _obstacle(run, planned, executor.store) if mine else "another process is training it"
+    def _waits(self, run: Run) -> bool:
+        """Whether a source is still to come."""
+        to_come = self.waiting.keys() | self.locks.keys()
+        return any(source.key in to_come and self.store.usable(source) is None for source in run.sources.values())
+
+    def _begin(self, run: Run) -> None:
+        """Submit a run under its lock, unless it cannot or need not be carried out."""
+        lock = ExitStack()
+        mine = lock.enter_context(self.store.lock(run))
+        self.locks[run.key] = lock
+        why = _obstacle(run, self.planned[run.key], self.store) if mine else "another process is training it"
         if why:
-            watcher.skip(run, why)
-            return None
-        watcher.begin(run, *place)
-        record = executor.execute(run, watcher, _clock(deadline))
-    watcher.end(run, record)
-    return record
-
-
-def _clock(deadline: float | None) -> Callable[[float], bool]:
-    """Whether an epoch about as long as the last one would end after the deadline."""
-    return lambda seconds: deadline is not None and time.monotonic() + 1.1 * seconds > deadline
+            self.locks.pop(run.key).close()
+            self.watcher.skip(run, why)
+        else:
+            progress = self.watcher.begin(run, self.number[run.key], len(self.number))
+            self.executor.submit(run, progress, self.deadline)
 
 
 def _obstacle(run: Run, planned: int, store: Store) -> str | None:

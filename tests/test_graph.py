@@ -151,7 +151,8 @@ def test_what_a_method_says_changes_its_key(runs: Runs, row: str, change: tuple[
 
 
 def test_every_field_of_a_stage_is_in_the_recipe_of_its_run(runs: Runs) -> None:
-    elsewhere = {"name", "where", "teacher", "init", "seed"}  # no number, or in the key as sources and seed
+    # No number, or in the key as sources and seed.
+    elsewhere = {"name", "where", "teacher_cache", "teacher", "init", "transfer_set", "seed"}
     assert set(runs()["kd"].recipe) == {field.name for field in fields(Stage)} - elsewhere | {"kind"}
 
 
@@ -276,7 +277,7 @@ def test_one_teacher_for_all_seeds_or_each_its_own(tmp_path: Path) -> None:
 
 def test_a_teacher_may_be_a_stage_of_its_row(runs: Runs) -> None:
     before = runs((KD, KD.replace("large#1", "staged.warm#1")))
-    assert before["kd"].teacher is before["staged"].init
+    assert before["kd"].teacher is before["staged"].sources["init"]
     last = runs((KD, KD.replace("large#1", "staged#1")))
     assert last["kd"].teacher is last["staged"]
 
@@ -284,14 +285,13 @@ def test_a_teacher_may_be_a_stage_of_its_row(runs: Runs) -> None:
 def test_a_stage_with_its_own_seed_is_trained_once_for_all_seeds(tmp_path: Path) -> None:
     found = plan(library(tmp_path), ["small"], "paper", rows=["staged"]).rows["small", "staged"]
     assert len({run.key for run in found.values()}) == 3
-    assert len({id(run.init) for run in found.values()}) == 1
-    assert found[3].init is not None
-    assert found[3].init.seed == 1
+    assert len({id(run.sources["init"]) for run in found.values()}) == 1
+    assert found[3].sources["init"].seed == 1
 
 
 def test_a_stage_without_a_seed_takes_the_rows(tmp_path: Path) -> None:
     found = plan(library(tmp_path, ("warm: {seed: 1, ", "warm: {")), ["small"], "paper").rows["small", "staged"]
-    assert [run.init.seed for run in found.values() if run.init] == [1, 2, 3]
+    assert [run.sources["init"].seed for run in found.values()] == [1, 2, 3]
 
 
 def test_stages_may_stand_on_one_line(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_stages_may_stand_on_one_line(tmp_path: Path) -> None:
     warm, task = "{seed: 1, method: vanilla, schedule: {epochs: 5, drops: []}}", "{init: warm, method: vanilla}"
     text = f"{SMALL[:start]}    stages: {{warm: {warm}, task: {task}}}\n{SMALL[end:]}"
     found = plan(load(write(tmp_path, text)), ["small"], "paper").rows["small", "staged"]
-    assert [run.init.stage.name for run in found.values() if run.init] == ["warm", "warm", "warm"]
+    assert [run.sources["init"].stage.name for run in found.values()] == ["warm", "warm", "warm"]
 
 
 def test_two_rows_may_share_stages_by_a_yaml_alias(tmp_path: Path) -> None:
@@ -344,8 +344,7 @@ def test_short_is_a_tenth_of_the_schedule_and_all_the_data(runs: Runs) -> None:
 
 
 def test_short_scales_iterations_too(runs: Runs) -> None:
-    warm = runs(profile="short")["staged"].init
-    assert warm is not None
+    warm = runs(profile="short")["staged"].sources["init"]
     assert (warm.stage.schedule.iterations, warm.stage.schedule.drops) == (10, (5,))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import StoreError
 from bench.graph import Graph, Run, plan
 from bench.run import todo, walk
 from bench.store import Store, sha256, write_atomic
@@ -129,28 +130,47 @@ def test_a_run_that_two_rows_need_is_trained_once(graph: Graph, store: Store) ->
     assert named(found).count(("large", "train", 1)) == 1
 
 
-class Other:
-    """An executor during whose first run another process finishes all the rest."""
+class Pretended:
+    """An executor with room for a few runs, which ends the one that was submitted last; ``during`` is called first."""
 
-    def __init__(self, store: Store, rest: list[Run]) -> None:
-        self.store, self.rest, self.executed = store, rest, []
+    def __init__(self, store: Store, places: int = 1, during=lambda run: None) -> None:
+        self.store, self.places, self.during = store, places, during
+        self.going, self.said, self.stopped = [], [], 0
 
-    def execute(self, run, progress, out_of_time):
-        self.executed.append(run)
-        done(Store(self.store.root), *self.rest)
+    @property
+    def room(self) -> bool:
+        return len(self.going) < self.places
+
+    def submit(self, run, progress, deadline):
+        self.said.append(("begins", run))
+        self.going.append((run, progress))
+
+    def wait(self):
+        run, progress = self.going.pop()
+        self.during(run)
+        self.said.append(("ends", run))
+        progress.append(run)
         done(self.store, run)
-        return self.store.current(run)
+        return run, self.store.current(run)
+
+    def stop(self):
+        self.stopped += 1
+
+    @property
+    def executed(self) -> list[Run]:
+        return [run for what, run in self.said if what == "ends"]
 
 
 class Silent:
     def __init__(self):
-        self.skipped = []
+        self.begun, self.told, self.skipped, self.ended = [], [], [], []
 
     def begin(self, run, number, count):
-        pass
+        self.begun.append((run, number, count))
+        return self.told
 
     def end(self, run, record):
-        pass
+        self.ended.append(run)
 
     def skip(self, run, why):
         self.skipped.append((run, why))
@@ -158,7 +178,8 @@ class Silent:
 
 def test_what_another_process_has_trained_meanwhile_is_not_trained_again(graph: Graph, store: Store) -> None:
     first, *rest = todo(rows(graph, "large"), store)
-    executor, watcher = Other(store, rest), Silent()
+    elsewhere = Store(store.root)
+    executor, watcher = Pretended(store, during=lambda run: done(elsewhere, *rest)), Silent()
     summary = walk([first, *rest], executor, watcher)
     assert executor.executed == [first]
     assert watcher.skipped == [(run, "another process has trained it meanwhile") for run in rest]
@@ -166,8 +187,97 @@ def test_what_another_process_has_trained_meanwhile_is_not_trained_again(graph: 
 
 
 def test_a_run_whose_source_is_not_there_is_left_out(graph: Graph, store: Store) -> None:
-    executor, watcher = Other(store, []), Silent()
+    executor, watcher = Pretended(store), Silent()
     walk(rows(graph, "kd")[:1], executor, watcher)
     ((_, why),) = watcher.skipped
     assert why == "its teacher, small/large seed 1, is not trained yet"
     assert executor.executed == []
+
+
+def test_one_at_a_time_is_the_order_of_the_list(graph: Graph, store: Store) -> None:
+    runs, watcher = todo(graph.runs.values(), store), Silent()
+    executor = Pretended(store)
+    summary = walk(runs, executor, watcher)
+    assert executor.executed == watcher.told == watcher.ended == runs
+    assert watcher.begun == [(run, number, len(runs)) for number, run in enumerate(runs, 1)]
+    assert [record.key for record in summary.records] == [run.key for run in runs]
+    assert (summary.left, summary.ended, executor.stopped) == ([], "done", 1)
+
+
+def test_side_by_side_each_run_waits_for_its_sources_and_for_nothing_else(graph: Graph, store: Store) -> None:
+    runs = todo(graph.runs.values(), store)
+    executor = Pretended(store, places=3)
+    walk(runs, executor, Silent())
+    assert executor.said[:3] == [("begins", run) for run in runs if not run.sources]
+    for run in runs:
+        for source in run.sources.values():
+            assert executor.said.index(("ends", source)) < executor.said.index(("begins", run))
+    assert sorted(run.id for run in executor.executed) == sorted(run.id for run in runs)
+
+
+def test_there_are_never_more_runs_than_there_is_room_for(graph: Graph, store: Store) -> None:
+    at_a_time, executor = [], Pretended(store, places=2)
+    executor.during = lambda run: at_a_time.append(len(executor.going) + 1)
+    walk(todo(graph.runs.values(), store), executor, Silent())
+    assert max(at_a_time) == 2
+
+
+def test_what_a_diverged_teacher_would_teach_is_left_out(graph: Graph, store: Store) -> None:
+    large, kd = rows(graph, "large")[0], rows(graph, "kd")[:1]
+    store.add(record(large, status="diverged"))
+    watcher = Silent()
+    summary = walk(kd, Pretended(store), watcher)
+    assert watcher.skipped == [(kd[0], "its teacher, small/large seed 1, diverged")]
+    assert (summary.left, summary.ended) == (kd, "done")
+
+
+def test_what_another_process_trains_is_left_to_it_with_all_that_needs_it(graph: Graph, store: Store) -> None:
+    runs, watcher, executor = todo(rows(graph, "kd"), store), Silent(), Pretended(store, places=2)
+    with Store(store.root).lock(runs[0]):
+        summary = walk(runs, executor, watcher)
+    why = "its teacher, small/large seed 1, is not trained yet"
+    assert watcher.skipped == [(runs[0], "another process is training it"), (runs[1], why), (runs[2], why)]
+    assert (summary.left, executor.executed) == (runs, [])
+
+
+@pytest.mark.parametrize("ended_by", [KeyboardInterrupt, StoreError])
+def test_what_ends_a_walk_stops_the_executor_and_then_lets_go_of_the_locks(graph, store, ended_by) -> None:
+    runs, free = rows(graph, "large"), []
+
+    class Broken(Pretended):
+        def wait(self):
+            raise ended_by
+
+        def stop(self):
+            free.extend(mine(run) for run in runs)
+
+    def mine(run: Run) -> bool:
+        with Store(store.root).lock(run) as held:
+            return held
+
+    if ended_by is KeyboardInterrupt:
+        summary = walk(runs, Broken(store, places=2), Silent())
+        assert (summary.ended, summary.left) == ("interrupted", runs)
+    else:
+        with pytest.raises(StoreError):
+            walk(runs, Broken(store, places=2), Silent())
+    assert free == [False, False]
+    assert all(mine(run) for run in runs)
+
+
+def test_when_one_run_is_out_of_time_no_other_begins_and_those_that_go_on_may_end(graph, store) -> None:
+    runs = todo(rows(graph, "large") + rows(graph, "kd"), store)
+
+    class Short(Pretended):
+        def wait(self):
+            return (self.going.pop()[0], None) if len(self.going) == 2 else super().wait()
+
+    summary = walk(runs, Short(store, places=2), Silent())
+    assert [record.key for record in summary.records] == [runs[0].key]
+    assert (summary.ended, summary.left) == ("out of time", runs[1:])
+
+
+def test_without_time_nothing_begins(graph: Graph, store: Store) -> None:
+    runs, executor = rows(graph, "large"), Pretended(store)
+    summary = walk(runs, executor, Silent(), seconds=5, reserve=5)
+    assert (summary.ended, summary.left, executor.said) == ("out of time", runs, [])

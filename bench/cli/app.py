@@ -73,6 +73,10 @@ def run(
     retry_diverged: Annotated[
         bool, typer.Option("--retry-diverged", help="Train runs again that ended in NaN.")
     ] = False,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs side by side on a CPU. [default: as many as cores, at most 8; on CUDA 1]"),
+    ] = None,
 ) -> None:
     """Train what is missing of a table. The same command goes on where it was stopped."""
     from bench.cli.place import default_profile
@@ -85,7 +89,7 @@ def run(
     else:
         from bench.cli import work
 
-        work.run(table, reached, row or [], seed or [], data, device, retry_diverged=retry_diverged)
+        work.run(table, reached, row or [], seed or [], data, device, retry_diverged=retry_diverged, at_once=at_once)
 
 
 @app.command()
@@ -164,6 +168,23 @@ def temperature(
     from bench.cli import temperature as softening
 
     softening.temperature(run, image, at or [1, 5, 10, 15, 20, 40, 60], profile, data, figure)
+
+
+@app.command()
+def impressions(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in zskd/mnist-zskd#1.")],
+    class_: Annotated[
+        list[int] | None, typer.Option("--class", help="Draw this class (repeat). [default: all of them]")
+    ] = None,
+    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
+    data: DataOption = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw impressions here (.png or .svg).")] = None,
+    similarity: Annotated[Path | None, typer.Option(help="Draw the class similarity here (.png or .svg).")] = None,
+) -> None:
+    """The images that zero-shot distillation synthesised from a teacher, and its class similarity."""
+    from bench.cli import impressions as synthesised
+
+    synthesised.impressions(run, class_ or [], profile, data, figure, similarity)
 
 
 @app.command()

@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bench.cli.progress import duration, measured, outcome, title
 from bench.graph import Run
@@ -12,7 +12,7 @@ from bench.store import Record
 
 
 class Bars:
-    """Two lines: how many of the runs are done, and the run that goes on, with loss, error, rate and time left."""
+    """One line on how many of the runs are over, and one for each that goes on, with loss, error, rate, time left."""
 
     def __init__(self) -> None:
         columns = (
@@ -22,9 +22,8 @@ class Bars:
             TextColumn("{task.fields[told]}"),
         )
         self.progress = Progress(*columns, transient=True)
-        self.runs: TaskID | None = None
-        self.steps: TaskID | None = None
-        self.epochs, self.moved = 0, 0.0
+        self.all = self.progress.add_task("all", told="runs", visible=False)
+        self.going: dict[str, Bar] = {}
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -35,34 +34,49 @@ class Bars:
     ) -> None:
         self.progress.stop()
 
-    def begin(self, run: Run, number: int, count: int) -> None:
+    def begin(self, run: Run, number: int, count: int) -> "Bar":
         """Run ``number`` of ``count`` begins."""
-        if self.runs is None or self.steps is None:
-            self.runs = self.progress.add_task("", total=count, told="runs")
-            self.steps = self.progress.add_task("", told="")
-        self.progress.update(self.runs, description=title(run), completed=number - 1)
-        self.progress.reset(self.steps, total=None, description="epoch 1", told="")
-        self.epochs = run.stage.schedule.epochs or 0
+        self.progress.update(self.all, total=count, visible=True)
+        self.going[run.key] = Bar(self.progress, run)
+        return self.going[run.key]
+
+    def end(self, run: Run, record: Record) -> None:
+        """Leave a line above the bars."""
+        self.going.pop(run.key).remove()
+        self._over(outcome(run, record))
+
+    def skip(self, run: Run, why: str) -> None:
+        """Leave a line above the bars."""
+        self._over(f"{title(run)}: left out, {why}")
+
+    def _over(self, said: str) -> None:
+        self.progress.advance(self.all)
+        self.progress.console.print(said, highlight=False, markup=False)
+
+
+class Bar:
+    """The line of a run that goes on."""
+
+    def __init__(self, progress: Progress, run: Run) -> None:
+        self.progress, self.epochs = progress, run.stage.schedule.epochs or 0
+        self.task = progress.add_task(title(run), total=None, told="epoch 1")
+        self.measured, self.moved = "", 0.0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
-        """Move the bar of this run, at most ten times a second."""
-        if self.steps is None or (time.monotonic() - self.moved < 0.1 and step < steps):
+        """Move the bar, at most ten times a second."""
+        if time.monotonic() - self.moved < 0.1 and step < steps:
             return
         self.moved = time.monotonic()
         said = f"epoch {epoch}/{self.epochs}" if self.epochs else f"epoch {epoch}"
         total = steps * self.epochs or None
-        self.progress.update(self.steps, description=said, completed=(epoch - 1) * steps + step, total=total)
+        done = (epoch - 1) * steps + step
+        self.progress.update(self.task, completed=done, total=total, told=f"{said}{self.measured}")
 
     def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
         """Show what the epoch measured."""
-        told = f"{measured(entry)}  {images_per_second:,.0f} images/s  {duration(seconds_left)} left"
-        if self.steps is not None:
-            self.progress.update(self.steps, told=told)
+        self.measured = f"  {measured(entry)}  {images_per_second:,.0f} images/s  {duration(seconds_left)} left"
+        self.progress.update(self.task, told=f"epoch {entry['epoch']}/{epochs}{self.measured}")
 
-    def end(self, run: Run, record: Record) -> None:
-        """Leave a line above the bars."""
-        self.progress.console.print(outcome(run, record), highlight=False, markup=False)
-
-    def skip(self, run: Run, why: str) -> None:
-        """Leave a line above the bars."""
-        self.progress.console.print(f"{title(run)}: left out, {why}", highlight=False, markup=False)
+    def remove(self) -> None:
+        """The run is over."""
+        self.progress.remove_task(self.task)

@@ -14,8 +14,10 @@ from bench.cli.place import Place
 from bench.cli.progress import watcher
 from bench.cost import Costs
 from bench.errors import KdbenchError, UsageError
+from bench.executors.inline import Inline
 from bench.executors.local import Local
-from bench.graph import PROFILES, Graph, Profile, plan
+from bench.graph import Graph, plan
+from bench.profiles import PROFILES, Profile
 from bench.run import todo, walk
 from bench.store import Store
 from bench.train import device as devices
@@ -38,7 +40,8 @@ def gpu(
         print(f"left out, for lack of data in {place.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
-    executor = Local(store, Costs.read(place.results / "costs.json"), place.data, download=False, where=where)
+    costs = Costs.read(place.results / "costs.json")
+    executor = Inline(Local(store, costs, place.data, download=False, where=where))
     known = set((store.root / "runs").glob("*.json")) - set(taken)
     try:
         with watcher() as watch:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data import datasets
-from bench.graph import Profile
+from bench.errors import UsageError
+from bench.graph import Run, plan
+from bench.profiles import Profile
 from bench.recipe import Library, load
 from bench.store import Store
 
@@ -42,6 +44,16 @@ class Place:
     def absent(self, name: str) -> bool:
         """Whether a data set is not in the data folder."""
         return not datasets.available(name, self.data)
+
+
+def chosen(place: Place, name: str, profile: Profile) -> Run:
+    """The run that a person names as ``TABLE/ROW#SEED``; UsageError if that is no name, or of no run."""
+    row, hash_, seed = name.partition("#")
+    table, slash, row = row.partition("/")
+    if not hash_ or not slash or not seed.isdecimal():
+        raise UsageError(f"{name!r} names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1")
+    graph = plan(place.library(), [table], profile, rows=[row], seeds=[int(seed)], absent=place.absent)
+    return graph.rows[table, row][int(seed)]
 
 
 def default_profile(device: str | None) -> Profile:

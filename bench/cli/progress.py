@@ -39,9 +39,9 @@ def title(run: Run) -> str:
 
 
 def measured(entry: dict[str, Any]) -> str:
-    """Loss and test error of every network of an epoch."""
+    """Loss and test error of every network of an epoch; of images that are made, how many miss their class."""
     losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
-    errors = "/".join(f"{net['test_error']:.2f}" for net in entry["networks"])
+    errors = "/".join(f"{net.get('test_error', net['train_error']):.2f}" for net in entry["networks"])
     return f"loss {losses}  error {errors} %"
 
 
@@ -54,16 +54,24 @@ def outcome(run: Run, record: Record) -> str:
     """One line on a run that ended."""
     if record.status == "diverged":
         return f"{title(run)}: diverged (NaN or infinity in the loss) at epoch {len(record.curve)}"
-    errors = "/".join(f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)
     told = "".join(f"\n    WARNING: {warning}" for warning in record.warnings)
-    return f"{title(run)}: error {errors} %, {duration(record.seconds)}{told}"
+    return f"{title(run)}: {_result(run, record)}{duration(record.seconds)}{told}"
+
+
+def _result(run: Run, record: Record) -> str:
+    if run.ensemble:
+        return f"ensembles of {run.ensemble}: error {record.results[0].last_error:.2f} %, "
+    if not record.results:
+        return f"{run.stage.method.params['count']:,} images, "
+    errors = (f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)
+    return f"error {'/'.join(errors)} %, "
 
 
 class Lines:
     """One line when a run begins, at most one every few seconds while it goes on, one when it ends."""
 
     def __init__(self) -> None:
-        self.said = 0.0
+        self.going: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -73,31 +81,46 @@ class Lines:
     ) -> None:
         """Every line is already out."""
 
-    def _line(self, text: str) -> None:
-        print(text, flush=True)
-        self.said = time.monotonic()
-
-    def begin(self, run: Run, number: int, count: int) -> None:
+    def begin(self, run: Run, number: int, count: int) -> "RunLines":
         """Run ``number`` of ``count`` begins."""
-        self._line(f"[{number}/{count}] {title(run)} ...")
+        self.going.add(run.key)
+        _line(f"[{number}/{count}] {title(run)} ...")
+        return RunLines(run, self.going)
+
+    def end(self, run: Run, record: Record) -> None:
+        """A run left its record."""
+        self.going.remove(run.key)
+        _line(f"    {outcome(run, record)}")
+
+    def skip(self, run: Run, why: str) -> None:
+        """A run cannot be carried out now."""
+        _line(f"    {title(run)}: left out, {why}")
+
+
+class RunLines:
+    """The lines of a run that goes on; they name it where it is not the only one of those ``going``."""
+
+    def __init__(self, run: Run, going: set[str]) -> None:
+        self.run, self.going, self.said = run, going, time.monotonic()
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Long epochs say how far they are."""
         if time.monotonic() - self.said >= LINE_SECONDS:
-            self._line(f"    epoch {epoch}: step {step}/{steps}")
+            self._line(f"epoch {epoch}: step {step}/{steps}")
 
     def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
         """An epoch is done."""
         if time.monotonic() - self.said >= LINE_SECONDS:
             self._line(
-                f"    epoch {entry['epoch']}/{epochs}: {measured(entry)}  {images_per_second:,.0f} images/s"
+                f"epoch {entry['epoch']}/{epochs}: {measured(entry)}  {images_per_second:,.0f} images/s"
                 f"  {duration(seconds_left)} left"
             )
 
-    def end(self, run: Run, record: Record) -> None:
-        """A run left its record."""
-        self._line(f"    {outcome(run, record)}")
+    def _line(self, text: str) -> None:
+        which = f"{title(self.run)}, " if len(self.going) > 1 else ""
+        _line(f"    {which}{text}")
+        self.said = time.monotonic()
 
-    def skip(self, run: Run, why: str) -> None:
-        """A run cannot be carried out now."""
-        self._line(f"    {title(run)}: left out, {why}")
+
+def _line(text: str) -> None:
+    print(text, flush=True)

@@ -7,7 +7,8 @@ from tabulate import tabulate
 
 from bench.cli.place import Place
 from bench.cost import Costs, count, forward_flops
-from bench.graph import Profile, plan
+from bench.graph import plan
+from bench.profiles import Profile
 from bench.recipe import Library, Spec
 from bench.registry import SETS
 from bench.report.render import Format, render

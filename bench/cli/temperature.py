@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from bench.cli.place import Place
+from bench.cli.place import Place, chosen
 from bench.data.names import CLASSES
 from bench.errors import UsageError
-from bench.graph import Profile, Run, plan
+from bench.profiles import Profile
 from bench.report.figures import softened
 from bench.train import checkpoint
 
@@ -31,7 +31,7 @@ def temperature(
         UsageError: no such run, image or temperature, or the run's logits are not here.
     """
     place = Place.find(data)
-    found = _run(place, run, profile)
+    found = chosen(place, run, profile)
     store = place.store()
     usable = store.usable(found)
     if usable is None:
@@ -48,15 +48,6 @@ def temperature(
     if figure is not None:
         softened(classes, soft, temperatures, f"{run}, test image {image}: softmax(z / T)", figure)
         print(f"figure drawn in {figure}")
-
-
-def _run(place: Place, name: str, profile: Profile) -> Run:
-    row, hash_, seed = name.partition("#")
-    table, slash, row = row.partition("/")
-    if not hash_ or not slash or not seed.isdecimal():
-        raise UsageError(f"{name!r} names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1")
-    graph = plan(place.library(), [table], profile, rows=[row], seeds=[int(seed)], absent=place.absent)
-    return graph.rows[table, row][int(seed)]
 
 
 def _softmax(z: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

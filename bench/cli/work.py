@@ -4,19 +4,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from bench.cli.place import Place
 from bench.cli.progress import duration, watcher
 from bench.cost import Costs, training_flops
 from bench.data import datasets
 from bench.errors import UsageError
 from bench.executors.estimate import measure, workloads
+from bench.executors.inline import Inline
 from bench.executors.local import Local
-from bench.graph import Graph, Profile, plan
+from bench.executors.processes import Processes, cores
+from bench.graph import Graph, Run, plan
+from bench.profiles import Profile
 from bench.registry import SETS
-from bench.run import todo, walk
+from bench.run import Executor, todo, walk
 from bench.schema import nearest
 from bench.store import Record, Store
 from bench.train import device as devices
+
+MOST_AT_ONCE = 8
 
 
 def run(
@@ -28,6 +35,7 @@ def run(
     device: str | None,
     *,
     retry_diverged: bool,
+    at_once: int | None,
 ) -> None:
     """Train what is missing of a table."""
     place = Place.find(data)
@@ -35,11 +43,16 @@ def run(
     library, store = place.library(), place.store()
     graph = plan(library, [table], profile, rows=rows, seeds=seeds, absent=place.absent)
     runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    _banner(place, graph, profile, len(runs), devices.name(where))
+    side_by_side = at_a_time(at_once, where, len(runs))
+    if side_by_side > 1:
+        # Here too, so that this device has the name that it gets in the records.
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // side_by_side)))
+    _banner(place, graph, profile, len(runs), devices.name(where), side_by_side)
+    if profile != "smoke" and not place.data_was_named:
+        fetch(place, runs)
     costs = Costs.read(place.results / "costs.json")
-    executor = Local(store, costs, place.data, download=profile != "smoke" and not place.data_was_named, where=where)
     with watcher() as watch:
-        summary = walk(runs, executor, watch)
+        summary = walk(runs, _executor(store, costs, place.data, where, side_by_side), watch)
     if summary.ended == "interrupted":
         print("stopped; what was finished is kept, and the same command goes on from the last checkpoint")
         sys.exit(130)
@@ -48,12 +61,35 @@ def run(
     if profile != "paper":
         records = [record for run in graph.runs.values() if (record := store.current(run)) is not None]
         here = [record for record in records if record.device == devices.name(where)]
-        _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here)
+        _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here, side_by_side)
 
 
-def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: str) -> None:
+def at_a_time(asked: int | None, where: torch.device, count: int) -> int:
+    """How many runs go on at a time: on a GPU one; small networks gain more from a second run than from a thread."""
+    if where.type == "cuda":
+        if asked not in (None, 1):
+            raise UsageError(f"--at-once {asked}: on a GPU runs go on one at a time")
+        return 1
+    return max(1, min(count, asked or min(cores(), MOST_AT_ONCE)))
+
+
+def _executor(store: Store, costs: Costs, data: Path, where: torch.device, side_by_side: int) -> Executor:
+    if side_by_side > 1:
+        return Processes(store, costs, data, count=side_by_side, threads=torch.get_num_threads())
+    return Inline(Local(store, costs, data, download=False, where=where))
+
+
+def fetch(place: Place, runs: Sequence[Run]) -> None:
+    """Download what is missing before any run begins, so that no two of them do."""
+    for name in sorted({run.stage.data.set for run in runs}):
+        if place.absent(name):
+            datasets.load(name, place.data, download=True)
+
+
+def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: str, side_by_side: int) -> None:
     sets = {run.stage.data.set for run in graph.runs.values()}
-    print(f"profile {profile} on {device}: {count} of {len(graph.runs)} runs to train")
+    beside = f", {side_by_side} at a time" if side_by_side > 1 else ""
+    print(f"profile {profile} on {device}: {count} of {len(graph.runs)} runs to train{beside}")
     made = sorted(name for name in sets if SETS[name].made)
     if made:
         print(
@@ -63,11 +99,11 @@ def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: st
         )
 
 
-def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record]) -> None:
+def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record], side_by_side: int) -> None:
     """What the paper profile would take, at the rate at which the records of this machine were made."""
     runs = todo(graph.runs.values(), store)
     flops = sum(training_flops(run, costs) or 0 for run in runs)
-    done, seconds = sum(record.flops or 0 for record in here), sum(record.seconds for record in here)
+    done, seconds = sum(record.flops or 0 for record in here), sum(record.seconds for record in here) / side_by_side
     at_rate = f", {flops:.2g} FLOPs, about {duration(flops / done * seconds)} on this machine" if done else ""
     print(f"the paper profile has {len(runs)} runs to train{at_rate}; `kdbench estimate` times it properly")
 

@@ -12,12 +12,14 @@ from bench.recipe import Data
 class Pictures:
     """Images and labels on a device; ``batch`` crops, flips and normalises there, without waiting for the host.
 
+    Images of bytes are normalised; images of floats were made by a network and are as it takes them.
+
     The buffers of order and views are filled in place, so that a captured graph sees each epoch's draws.
     """
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
+        images: NDArray[np.uint8 | np.float16],
         labels: NDArray[np.int64],
         data: Data,
         device: torch.device,
@@ -25,7 +27,7 @@ class Pictures:
         *,
         augment: bool,
     ) -> None:
-        """Images (N, H, W, C) uint8 and labels (N,); without ``augment`` they are shown as they are, in order."""
+        """Images (N, H, W, C) and labels (N,); without ``augment`` they are shown as they are, in order."""
         self.size, self.dtype = images.shape[1], dtype
         padding = data.crop_padding if augment else 0
         self.padded = views.pad(torch.from_numpy(images).to(device), padding, data.padding_mode)
@@ -47,5 +49,11 @@ class Pictures:
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W), normalised, channels_last, and labels (B,) at places (B,) of the epoch's order."""
         index = self.order[positions]
+        return self.shown(index), self.labels[index]
+
+    def shown(self, index: Tensor) -> Tensor:
+        """Images (B, C, H, W) of numbers (B,), in the views of this epoch."""
         images = views.view(self.padded, index, self.top[index], self.left[index], self.flip[index], self.size)
-        return views.normalise(images, self.mean, self.std, self.dtype), self.labels[index]
+        if images.dtype == torch.uint8:
+            return views.normalise(images, self.mean, self.std, self.dtype)
+        return images.to(self.dtype)

@@ -58,7 +58,7 @@ def epoch_draws(seed: int, epoch: int, n: int, padding: int, flip: bool) -> Draw
 
 
 def pad(images: Tensor, padding: int, mode: Literal["constant", "reflect"]) -> Tensor:
-    """Images uint8 (N, H, W, C) with ``padding`` more pixels a side: zeros, or the image mirrored at its edge."""
+    """Images (N, H, W, C) with ``padding`` more pixels a side: zeros, or the image mirrored at its edge."""
     if mode == "constant":
         return torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
     rows, columns = (_mirrored(side, padding, images.device) for side in images.shape[1:3])
@@ -72,7 +72,7 @@ def _mirrored(side: int, padding: int, device: torch.device) -> Tensor:
 
 
 def view(padded: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor, size: int) -> Tensor:
-    """Crops of padded images uint8 (N, H, W, C): uint8 (B, C, size, size) in channels_last memory.
+    """Crops of padded images (N, H, W, C): (B, C, size, size) in channels_last memory.
 
     ``index``, ``top``, ``left`` int64 (B,) and ``flip`` bool (B,) lie on the device of ``padded``. One gather, no
     synchronisation and no shape that depends on values, so that it can be part of a CUDA graph.

@@ -53,7 +53,7 @@ def measure(run: Run, where: torch.device) -> Took:
     """Time one warm step and a few more, and one test batch; a run is that times its steps and epochs."""
     batch, entry = run.stage.schedule.batch, registry.SETS[run.stage.data.set]
     dtype = device.weights_dtype(device.precision(run.stage.precision, where))
-    images, tests = images_of(run.stage.data, "train"), images_of(run.stage.data, "test")
+    images, tests = images_of(run, "train"), images_of(run, "test")
     pictures = tuple(_noise(run, count, where, dtype) for count in (batch, min(TEST_BATCH, tests)))
     teachers = [make_network(run.teacher, 0)] if run.teacher else []
     training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path(), {}))

@@ -1,13 +1,9 @@
 """This machine: builds a run from its recipe and its sources, trains it, and leaves the artifact and the record."""
 
-import os
-import platform
-import subprocess
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ from bench.data.pictures import Pictures
 from bench.data.wordvectors import read_distances
 from bench.draws import generator
 from bench.errors import DeviceError, StoreError, WordsError
+from bench.executors.provenance import commit, libraries
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.networks import Network, build, initialise
@@ -30,9 +27,11 @@ from bench.schema import Distances
 from bench.store import Record, Store
 from bench.train import checkpoint, device
 from bench.train.engine import Job, Trained, train
+from bench.train.ensemble import evaluate
 from bench.train.progress import Progress
-
-LIBRARIES = ("torch", "numpy", "torchvision")
+from bench.train.schedule import total_steps
+from bench.train.synthesis import Synthesis, synthesise
+from bench.train.teacher_cache import Answers, pays, views_of
 
 
 class Local:
@@ -49,37 +48,32 @@ class Local:
     def __init__(self, store: Store, costs: Costs, folder: Path, *, download: bool, where: torch.device) -> None:
         self.store, self.costs, self.folder, self.download, self.device = store, costs, folder, download, where
         self.sets: dict[str, datasets.Images] = {}
+        self.answers: tuple[str, Answers] | None = None
+        self.threads = torch.get_num_threads()
 
     def execute(
         self, run: Run, progress: Progress, out_of_time: Callable[[float], bool] = lambda seconds: False
     ) -> Record:
-        """Train one run whose sources are there.
+        """Carry out one run whose sources are there.
 
         Raises:
             bench.train.progress.Stopped: time was up; the checkpoint is written.
             KdbenchError: data, sources, device or checkpoint are not as the run needs them.
         """
+        torch.set_num_threads(self.threads)  # a run that was resumed may have had others
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        networks = fresh_networks(run)
-        taken: dict[str, dict[str, str]] = {}
-        teachers = []
-        for edge, source in run.sources.items():
-            record, tensors = self._taken(source)
-            taken[edge] = {"record": record.stem, "artifact": str(record.artifact)}
-            if edge == "teacher":
-                teachers.append(_loaded(make_network(source, 0), tensors))
-            else:
-                networks = [_loaded(network, tensors) for network in networks]
-        pictures = self._pictures(run, device.weights_dtype(device.precision(run.stage.precision, self.device)))
-        job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run), taken)
+        found = {edge: self._taken(source) for edge, source in run.sources.items()}
+        taken = {edge: {"record": record.stem, "artifact": str(record.artifact)} for edge, (record, _) in found.items()}
+        work = _Work(run, {edge: tensors for edge, (_, tensors) in found.items()}, taken, progress, out_of_time)
+        carry_out = {"train": self._train, "synthesise": self._synthesise, "evaluate": self._evaluate}[run.kind]
         with warnings.catch_warnings(record=True) as caught:
             try:
-                trained = train(job, progress, out_of_time=out_of_time)
+                precision, trained = carry_out(work)
             except torch.OutOfMemoryError:
                 raise DeviceError(f"{run.name}: {device.name(self.device)} has too little free memory for it") from None
-        record = self._record(run, job, trained, sorted({str(warning.message) for warning in caught}))
-        job.checkpoint.unlink(missing_ok=True)
+        record = self._record(work, precision, trained, sorted({str(warning.message) for warning in caught}))
+        self.store.checkpoint(run).unlink(missing_ok=True)
         return record
 
     def _taken(self, source: Run) -> tuple[Record, dict[str, torch.Tensor]]:
@@ -89,18 +83,69 @@ class Local:
         record, path = usable
         return record, checkpoint.read(self.store.verified(record, path))[0]
 
-    def _pictures(self, run: Run, dtype: torch.dtype) -> tuple[Pictures, Pictures]:
-        data = run.stage.data
-        if data.set not in self.sets:
-            self.sets[data.set] = datasets.load(data.set, self.folder, self.download)
-        images = self.sets[data.set]
+    def _train(self, work: "_Work") -> tuple[str, Trained]:
+        run, tensors = work.run, work.tensors
+        networks = fresh_networks(run)
+        if "init" in tensors:
+            networks = [_loaded(network, tensors["init"]) for network in networks]
+        teachers = [_loaded(make_network(run.teacher, 0), tensors["teacher"])] if run.teacher else []
+        pictures = self._pictures(run, tensors.get("transfer_set"))
+        job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run), work.taken)
+        if self._caches(run, len(pictures[0])):
+            job = replace(job, answers=self._answers(run, job.precision, len(pictures[0]), work.taken))
+        return job.precision, train(job, work.progress, out_of_time=work.out_of_time)
+
+    def _caches(self, run: Run, images: int) -> bool:
+        """Whether a teacher's logits are kept: for methods that take no more of it, and where that pays."""
+        stage, entry = run.stage, registry.METHODS[run.stage.method.name]
+        if not run.teacher or entry.compare is not None or stage.teacher_cache == "off":
+            return False
+        steps_an_epoch = -(-images // stage.schedule.batch)
+        epochs = -(-total_steps(stage.schedule, steps_an_epoch) // steps_an_epoch)
+        views = views_of(stage.data.crop_padding, stage.data.flip)
+        return pays(epochs, images, views, registry.SETS[stage.data.set].classes, self.device)
+
+    def _answers(self, run: Run, precision: str, images: int, taken: dict[str, dict[str, str]]) -> Answers:
+        """Those of the last run, if it took the same teacher on the same images; one cache at a time is kept."""
+        shown = [taken[edge]["artifact"] for edge in ("teacher", "transfer_set") if edge in taken]
+        key = repr((run.recipe["data"], run.stage.schedule.batch, precision, shown))
+        if self.answers is None or self.answers[0] != key:
+            self.answers = None  # before the next one is allocated
+            self.answers = (key, Answers(images, run.stage.data.crop_padding, run.stage.data.flip))
+        return self.answers[1]
+
+    def _synthesise(self, work: "_Work") -> tuple[str, Trained]:
+        teacher = _loaded(make_network(work.run.sources["teacher"], 0), work.tensors["teacher"])
+        job = make_synthesis(work.run, teacher, self.device, self.store.checkpoint(work.run), work.taken)
+        return job.precision, synthesise(job, work.progress, out_of_time=work.out_of_time)
+
+    def _evaluate(self, work: "_Work") -> tuple[str, Trained]:
+        data, images = work.run.stage.data, self._images(work.run)
+        labels = images.test_y[_part(images.test_y, data.test)]
+        logits = {int(edge): tensors["logits0"].numpy() for edge, tensors in work.tensors.items()}
+        return "float64", evaluate(logits, labels, work.run.ensemble or 1)
+
+    def _images(self, run: Run) -> datasets.Images:
+        name = run.stage.data.set
+        if name not in self.sets:
+            self.sets[name] = datasets.load(name, self.folder, self.download)
+        return self.sets[name]
+
+    def _pictures(self, run: Run, transfer_set: dict[str, torch.Tensor] | None) -> tuple[Pictures, Pictures]:
+        """What to train on and what to test on."""
+        data, images = run.stage.data, self._images(run)
+        dtype = device.weights_dtype(device.precision(run.stage.precision, self.device))
         train_part, test_part = _part(images.train_y, data.train), _part(images.test_y, data.test)
+        shown, labels = images.train_x[train_part], images.train_y[train_part]
+        if transfer_set is not None:
+            shown, labels = transfer_set["images"].permute(0, 2, 3, 1).numpy(), transfer_set["labels"].numpy()
         return (
-            Pictures(images.train_x[train_part], images.train_y[train_part], data, self.device, dtype, augment=True),
+            Pictures(shown, labels, data, self.device, dtype, augment=True),
             Pictures(images.test_x[test_part], images.test_y[test_part], data, self.device, dtype, augment=False),
         )
 
-    def _record(self, run: Run, job: Job, trained: Trained, told: list[str]) -> Record:
+    def _record(self, work: "_Work", precision: str, trained: Trained, told: list[str]) -> Record:
+        run = work.run
         record = Record(
             key=run.key,
             id=run.id,
@@ -112,24 +157,35 @@ class Local:
             results=trained.results,
             curve=trained.curve,
             versions=run.versions,
-            precision=job.precision,
+            precision=precision,
             device=device.name(self.device),
             seconds=round(trained.seconds, 3),
             flops=training_flops(run, self.costs, len(trained.curve)),
             peak_memory=device.peak_memory(self.device),
-            libraries=_libraries(),
+            libraries=libraries(),
             commit=commit(),
             warnings=told,
-            taken=job.taken,
+            taken=work.taken,
             artifact=None,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),
         )
-        if trained.status == "done":
+        if trained.status == "done" and trained.tensors:
             path = self.store.artifact(record.stem)
             record = replace(record, artifact=checkpoint.write(path, trained.tensors, {"id": run.id, "seed": run.seed}))
         self.store.add(record)
         return record
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A run with what it takes: the tensors of each source's artifact, and how its record names them."""
+
+    run: Run
+    tensors: dict[str, dict[str, torch.Tensor]]
+    taken: dict[str, dict[str, str]]
+    progress: Progress
+    out_of_time: Callable[[float], bool]
 
 
 def make_job(
@@ -151,6 +207,25 @@ def make_job(
         method=make_method(run),
         train=pictures[0],
         test=pictures[1],
+        device=where,
+        precision=device.precision(run.stage.precision, where),
+        checkpoint=unfinished,
+        taken=taken,
+    )
+
+
+def make_synthesis(
+    run: Run, teacher: Network, where: torch.device, unfinished: Path, taken: dict[str, dict[str, str]]
+) -> Synthesis:
+    """A run that synthesises images, with everything that it needs."""
+    entry, spec = registry.SETS[run.stage.data.set], run.stage.method
+    return Synthesis(
+        id=run.id,
+        seed=run.seed,
+        stage=run.stage,
+        teacher=teacher,
+        method=registry.METHODS[spec.name].load()(**spec.params),
+        shape=(entry.channels, entry.size, entry.size),
         device=where,
         precision=device.precision(run.stage.precision, where),
         checkpoint=unfinished,
@@ -192,21 +267,6 @@ def _distances(words: Distances, set_name: str) -> torch.Tensor:
     return torch.from_numpy(table.matrix)
 
 
-def commit() -> str | None:
-    """The commit of the code, marked where files differ from it; from KDBENCH_COMMIT on a machine without git."""
-    root = Path(__file__).parents[2]
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        return f"{head} and local changes" if _git(root, "status", "--porcelain", "bench", "recipes") else head
-    except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("KDBENCH_COMMIT")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def _loaded(network: Network, tensors: dict[str, torch.Tensor]) -> Network:
     """With the weights of a source's first network: the one that its row deploys."""
     own = {name.removeprefix("net0."): value for name, value in tensors.items() if name.startswith("net0.")}
@@ -218,13 +278,3 @@ def _part(labels: np.ndarray[Any, np.dtype[np.int64]], part: Any) -> np.ndarray[
     if isinstance(part, Subset):
         return views.subset(labels, part.fraction, part.per_class, part.seed)
     return np.arange(len(labels))
-
-
-def _libraries() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -2,19 +2,82 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.errors import StoreError
+from bench.errors import DeviceError, StoreError
 from bench.store import write_atomic
 
 Tensors = dict[str, Tensor]
+
+
+class Unfinished(Protocol):
+    """A job that may be stopped: what its checkpoint is about, and where it lies."""
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+
+    @property
+    def precision(self) -> str:
+        """The one that it reached; a checkpoint goes on only in the same."""
+
+    @property
+    def taken(self) -> dict[str, dict[str, str]]:
+        """What was loaded from other runs; a checkpoint goes on only with the same."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file."""
+
+
+def keep(
+    job: Unfinished, tensors: Mapping[str, Tensor], epoch: int, seconds: float, curve: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write a job's checkpoint at the end of an epoch, or of a batch of images."""
+    about = {
+        "id": job.id,
+        "taken": job.taken,
+        "precision": job.precision,
+        "threads": torch.get_num_threads(),
+        "epoch": epoch,
+        "seconds": seconds,
+        "curve": curve,
+    }
+    write(job.checkpoint, tensors, about)
+
+
+def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """Copy a job's checkpoint, if there is one, into live tensors; what :func:`keep` was told beside them.
+
+    Sums depend on how many threads share them: the run goes on with as many as it had.
+
+    Raises:
+        DeviceError: it was begun in another precision.
+        StoreError: it cannot be read, or was begun with other weights of a source.
+    """
+    if not job.checkpoint.is_file():
+        return None
+    kept, about = read(job.checkpoint)
+    if about["precision"] != job.precision:
+        raise DeviceError(
+            f"{job.checkpoint} was begun in {about['precision']}, this device would go on in {job.precision}; go on"
+            " where it was begun, or delete it to start this run again"
+        )
+    if about["taken"] != job.taken:
+        raise StoreError(
+            f"{job.checkpoint} was begun with other weights of its {' and '.join(job.taken)}; bring them back, or"
+            " delete it to start this run again"
+        )
+    restore(into, kept, job.checkpoint)
+    torch.set_num_threads(about["threads"])
+    return about
 
 
 def tensors_of(modules: Iterable[nn.Module], optimizers: Iterable[torch.optim.Optimizer]) -> Tensors:

@@ -21,39 +21,82 @@ def run(project: Path) -> Run:
     return plan(load(project / "recipes"), ["tiny"], "paper").rows["tiny", "kd"][2]
 
 
-def watch(watcher: Lines | Bars, run: Run) -> None:
-    with watcher:
-        watcher.begin(run, 1, 3)
-        watcher.step(1, 5, 5)
-        watcher.epoch(ENTRY, 4, 1234.5, 61.0)
-        watcher.skip(run, "another process is training it")
-        watcher.end(run, record(run, warnings=["look out"]))
+@pytest.fixture
+def other(project: Path) -> Run:
+    return plan(load(project / "recipes"), ["tiny"], "paper").rows["tiny", "kd"][1]
 
 
-def test_bars_show_the_run_its_rate_and_the_time_left(run, monkeypatch):
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """A terminal."""
     screen = io.StringIO()
     monkeypatch.setattr(rich, "_console", None)
     rich.reconfigure(file=screen, force_terminal=True, width=120)
-    watch(Bars(), run)
-    for said in ("tiny/kd seed 2", "0/3", "epoch 1/4", "loss 1.750", "error 40.00 %", "1,234 images/s", "61 s left"):
+    return screen
+
+
+def begin(watcher: Lines | Bars, run: Run) -> None:
+    told = watcher.begin(run, 1, 3)
+    told.step(1, 5, 5)
+    told.epoch(ENTRY, 4, 1234.5, 61.0)
+
+
+def watch(lines: Lines, run: Run, other: Run) -> None:
+    begin(lines, run)
+    lines.skip(other, "another process is training it")
+    lines.end(run, record(run, warnings=["look out"]))
+
+
+def test_bars_show_the_run_its_rate_and_the_time_left(run, screen):
+    with Bars() as bars:
+        begin(bars, run)
+    measured = ("loss 1.750", "error 40.00 %", "1,234 images/s", "61 s left")
+    for said in ("tiny/kd seed 2", "0/3", "5/20", "epoch 1/4", *measured):
         assert said in screen.getvalue()
 
 
-def test_lines_begin_and_end_each_run_and_nothing_is_said_too_often(run, capsys):
-    watch(Lines(), run)
+def test_lines_begin_and_end_each_run_and_nothing_is_said_too_often(run, other, capsys):
+    watch(Lines(), run, other)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "[1/3] tiny/kd seed 2 ..."
-    assert lines[1] == "    tiny/kd seed 2: left out, another process is training it"
+    assert lines[1] == "    tiny/kd seed 1: left out, another process is training it"
     assert lines[2].startswith("    tiny/kd seed 2: error ")
     assert lines[3:] == ["    WARNING: look out"]
 
 
-def test_a_long_run_is_told_of_now_and_then(run, capsys, monkeypatch):
+def test_a_long_run_is_told_of_now_and_then(run, other, capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    watch(Lines(), run)
+    watch(Lines(), run, other)
     out = capsys.readouterr().out
     assert "    epoch 1: step 5/5\n" in out
     assert "    epoch 1/4: loss 1.750  error 40.00 %  1,234 images/s  61 s left\n" in out
+
+
+def test_lines_name_their_run_while_there_are_others(run, other, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    lines = Lines()
+    told, _ = lines.begin(run, 1, 2), lines.begin(other, 2, 2)
+    told.step(1, 5, 5)
+    lines.end(other, record(other))
+    told.step(2, 5, 5)
+    out = capsys.readouterr().out
+    assert "    tiny/kd seed 2, epoch 1: step 5/5\n" in out
+    assert "    epoch 2: step 5/5\n" in out
+
+
+def test_bars_show_one_line_for_each_run_that_goes_on(run, other, screen):
+    bars = Bars()
+
+    def shown():
+        return [(task.description, task.completed, task.total) for task in bars.progress.tasks]
+
+    told = [bars.begin(run, 1, 2), bars.begin(other, 2, 2)]
+    told[0].step(1, 5, 5)
+    told[1].step(2, 5, 5)
+    assert shown() == [("all", 0, 2), ("tiny/kd seed 2", 5, 20), ("tiny/kd seed 1", 10, 20)]
+    bars.end(run, record(run))
+    assert shown() == [("all", 1, 2), ("tiny/kd seed 1", 10, 20)]
+    assert "tiny/kd seed 2: error 30.00" in screen.getvalue()
 
 
 def test_a_loss_that_is_no_number():

@@ -1,55 +1,11 @@
 """``kdbench run`` and the command of ``make gpu`` in processes of their own: killed, resumed, without libraries."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).parents[2]
-SLOW = "schedule: {epochs: 12,"
-
-
-def start(folder: Path, *arguments: str, code: str = "from bench.cli.app import main; main()") -> subprocess.Popen[str]:
-    """A process that keeps a checkpoint after every epoch."""
-    script = f"import sys; sys.argv[0] = 'kdbench'\nimport bench.train.engine as e; e.CHECKPOINT_SECONDS = 0.0\n{code}"
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "KDBENCH_DATA": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def records(folder: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in sorted((folder / "results" / "runs").glob("*.json"))]
-
-
-def wait_for_checkpoint(folder: Path) -> None:
-    until = time.monotonic() + 60
-    while not list((folder / "results" / "checkpoints").glob("*.safetensors")):
-        assert time.monotonic() < until, "no checkpoint within a minute"
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def slow(project: Path) -> Path:
-    """The tiny project with a schedule long enough to be stopped within."""
-    recipe = project / "recipes" / "tiny" / "table.yaml"
-    recipe.write_text(recipe.read_text().replace("schedule: {epochs: 4,", SLOW), encoding="utf-8")
-    return project
-
+from tests.cli.commands import finish, records, start, wait_for_checkpoints
 
 RUN = ("run", "tiny", "--profile", "paper", "--device", "cpu")
 ONE = (*RUN, "--row", "vanilla", "--seed", "1")
@@ -57,7 +13,7 @@ ONE = (*RUN, "--row", "vanilla", "--seed", "1")
 
 def test_a_killed_run_goes_on_to_the_same_bits(slow, tmp_path_factory):
     process = start(slow, *ONE)
-    wait_for_checkpoint(slow)
+    wait_for_checkpoints(slow)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert records(slow) == []
@@ -75,7 +31,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(slow, tmp_path_factory):
 
 def test_ctrl_c_says_how_to_go_on(slow):
     process = start(slow, *ONE)
-    wait_for_checkpoint(slow)
+    wait_for_checkpoints(slow)
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)
     assert code == 130

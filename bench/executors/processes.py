@@ -1,0 +1,179 @@
+"""Runs side by side on a CPU, each in a worker process: small networks gain little from a second thread.
+
+A worker has one pipe to this process, shared with no one, so that a worker that is killed can block nobody.
+"""
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import torch
+
+from bench.cost import Costs
+from bench.errors import DeviceError, KdbenchError
+from bench.executors.inline import carry_out
+from bench.executors.local import Local
+from bench.graph import Run
+from bench.store import Record, Store
+from bench.train.progress import Progress
+
+STEP_SECONDS = 0.1
+STOP_SECONDS = 10.0
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Worker:
+    process: SpawnProcess
+    pipe: "Connection[Any, Any]"
+
+
+@dataclass(frozen=True)
+class _Task:
+    worker: _Worker
+    run: Run
+    progress: Progress
+
+
+class Processes:
+    """Carries out runs on the CPU, in worker processes that start when they are needed.
+
+    Args:
+        store: where sources are taken from and records go.
+        costs: multiply-adds of the networks, for the record's FLOPs.
+        folder: where data sets lie; nothing is downloaded into it.
+        count: how many processes at most.
+        threads: of each.
+    """
+
+    def __init__(self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int) -> None:
+        self.store, self.count = store, count
+        self.given = (store.root, costs, folder, threads)
+        self.workers: list[_Worker] = []
+        self.tasks: list[_Task] = []
+
+    @property
+    def room(self) -> bool:
+        """Whether a worker is idle or yet to be started."""
+        return len(self.tasks) < self.count
+
+    def submit(self, run: Run, progress: Progress, deadline: float | None) -> None:
+        """Hand the run to an idle worker, or to a new one."""
+        busy = {task.worker for task in self.tasks}
+        idle = [worker for worker in self.workers if worker not in busy]
+        task = _Task(idle[0] if idle else self._start(), run, progress)
+        self.tasks.append(task)
+        try:
+            task.worker.pipe.send((run, deadline))
+        except OSError:
+            raise _lost(task) from None
+
+    def _start(self) -> _Worker:
+        spawn = get_context("spawn")
+        ours, theirs = spawn.Pipe()
+        process = spawn.Process(target=_work, args=(theirs, *self.given), daemon=True)
+        # Ctrl-C in a terminal reaches all processes. Workers inherit that it is ignored: this process stops them.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process.start()
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        theirs.close()
+        self.workers.append(_Worker(process, ours))
+        return self.workers[-1]
+
+    def wait(self) -> tuple[Run, Record | None]:
+        """Tell what the workers say until a run ends; DeviceError if a worker was killed."""
+        while True:
+            said = connection.wait([task.worker.pipe for task in self.tasks])
+            for task in [task for task in self.tasks if task.worker.pipe in said]:
+                try:
+                    what, value = task.worker.pipe.recv()
+                except (EOFError, OSError):
+                    raise _lost(task) from None
+                if what == "failed":
+                    raise value
+                if what == "ended":
+                    self.tasks.remove(task)
+                    self.store.refresh()
+                    return task.run, value
+                getattr(task.progress, what)(*value)
+
+    def stop(self) -> None:
+        """End every worker, within a moment."""
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            worker.process.join(STOP_SECONDS)
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+        self.workers.clear()
+        self.tasks.clear()
+
+
+def _lost(task: _Task) -> DeviceError:
+    """What became of a worker that is gone; one that failed by a fault of ours has printed its traceback."""
+    task.worker.process.join(STOP_SECONDS)
+    code = task.worker.process.exitcode or 0
+    how = f"was killed ({signal.Signals(-code).name}), perhaps for lack of memory" if code < 0 else f"ended ({code})"
+    return DeviceError(
+        f"{task.run.name} seed {task.run.seed}: the process that trained it {how}; the same command goes on, and"
+        " --at-once says how many runs there are at a time"
+    )
+
+
+# In a worker.
+
+
+def _work(pipe: "Connection[Any, Any]", root: Path, costs: Costs, folder: Path, threads: int) -> None:
+    """Carry out the runs that come through the pipe, until the worker is told to end or its parent is gone."""
+    # An exception, so that a file that is half written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    local = Local(Store(root), costs, folder, download=False, where=torch.device("cpu"))
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            run, deadline = pipe.recv()
+            local.store.refresh()
+            try:
+                pipe.send(("ended", carry_out(local, run, _Teller(pipe), deadline)))
+            except KdbenchError as error:
+                pipe.send(("failed", error))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed can tell nobody."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Teller:
+    """Sends the progress of a run through the pipe, steps at most ten times a second."""
+
+    def __init__(self, pipe: "Connection[Any, Any]") -> None:
+        self.pipe, self.said = pipe, 0.0
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        if time.monotonic() - self.said >= STEP_SECONDS or step == steps:
+            self.said = time.monotonic()
+            self.pipe.send(("step", (epoch, step, steps)))
+
+    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+        self.pipe.send(("epoch", (entry, epochs, images_per_second, seconds_left)))

@@ -1,0 +1,140 @@
+"""``kdbench run`` with several runs at a time: the same results, and nothing left behind by what ends it early."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.cli import work
+from bench.errors import UsageError
+from bench.graph import plan
+from bench.recipe import load
+from bench.store import Store, write_atomic
+from tests.cli.commands import finish, records, start, wait_for_checkpoints
+from tests.handmade import record
+
+RUN = ("run", "tiny", "--profile", "paper", "--device", "cpu")
+TWO = (*RUN, "--at-once", "2")
+VANILLA = ("--row", "vanilla")
+
+
+def by_name(folder: Path) -> dict[tuple[str, int], dict]:
+    return {(record["name"], record["seed"]): record for record in records(folder)}
+
+
+def left_behind(folder: Path) -> list[Path]:
+    return [path for path in (folder / "results").glob("*/*") if ".part" in path.name]
+
+
+def test_side_by_side_gives_the_same_bits_as_one_after_the_other(project, tmp_path_factory):
+    alone = tmp_path_factory.mktemp("alone")
+    (alone / "recipes").symlink_to(project / "recipes")
+    no_worker = "if __name__ == '__mp_main__': sys.exit('a worker')"
+    code, out, err = finish(start(alone, *RUN, "--at-once", "1", everywhere=no_worker))
+    assert (code, err) == (0, "")
+    assert "at a time" not in out
+    code, out, err = finish(start(project, *TWO))
+    assert (code, err) == (0, "")
+    assert "6 of 6 runs to train, 2 at a time\n" in out
+    one, two = by_name(alone), by_name(project)
+    assert len(two) == 6
+    assert {key: record["artifact"] for key, record in one.items()} == {k: r["artifact"] for k, r in two.items()}
+    assert {key: record["results"] for key, record in one.items()} == {k: r["results"] for k, r in two.items()}
+    taken = two["tiny/kd", 2]["taken"]["teacher"]
+    assert taken == {"record": two["tiny/vanilla", 1]["id"], "artifact": two["tiny/vanilla", 1]["artifact"]}
+    assert {record["device"] for record in two.values()} == {record["device"] for record in one.values()}
+
+
+def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on_to_the_same_bits(slow, tmp_path_factory):
+    process = start(slow, *TWO, *VANILLA)
+    wait_for_checkpoints(slow, 2)
+    os.killpg(process.pid, signal.SIGINT)
+    code, out, err = finish(process, 30)
+    assert (code, err) == (130, "")
+    assert "the same command goes on from the last checkpoint" in out
+    assert left_behind(slow) == []
+    resumed = len(list((slow / "results" / "checkpoints").iterdir()))
+    assert resumed + len(records(slow)) == 2
+    assert finish(start(slow, *TWO, *VANILLA))[0] == 0
+
+    whole = tmp_path_factory.mktemp("whole")
+    (whole / "recipes").symlink_to(slow / "recipes")
+    assert finish(start(whole, *RUN, *VANILLA, "--seed", "1"))[0] == 0
+    ((key, uninterrupted),) = by_name(whole).items()
+    assert by_name(slow)[key]["artifact"] == uninterrupted["artifact"]
+    assert list((slow / "results" / "checkpoints").iterdir()) == []
+
+
+def test_workers_end_with_a_parent_that_is_killed(slow):
+    process = start(slow, *TWO, *VANILLA)
+    wait_for_checkpoints(slow, 2)
+    process.kill()
+    _, _, err = finish(process, 30)
+    assert "Traceback" not in err
+
+
+def test_a_killed_worker_is_one_line_and_the_rest_is_kept(project):
+    die = """
+import os
+def save(training, save=engine.Training.save):
+    os.kill(os.getpid(), 9) if training.job.teachers else save(training)
+engine.Training.save = save
+"""
+    rows = (*VANILLA, "--row", "kd")
+    code, _, err = finish(start(project, *TWO, *rows, everywhere=die))
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("kdbench: tiny/kd seed ")
+    assert "the process that trained it was killed (SIGKILL)" in err
+    kept = by_name(project)
+    assert ("tiny/vanilla", 1) in kept
+    assert finish(start(project, *TWO, *rows))[0] == 0
+    found = by_name(project)
+    assert len(found) == 4
+    assert {key: found[key] for key in kept} == kept
+
+
+def test_a_damaged_source_is_one_line(project):
+    store = Store(project / "results")
+    teacher = plan(load(project / "recipes"), ["tiny"], "paper").rows["tiny", "vanilla"][1]
+    write_atomic(store.artifact(teacher.id), b"!")
+    store.add(record(teacher, artifact="0" * 64))
+    code, _, err = finish(start(project, *TWO, "--row", "kd"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "not the file that its record describes" in err
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "count", "said"),
+    [
+        (None, 4, 6, 4),
+        (None, 4, 1, 1),
+        (None, 64, 50, 8),
+        (None, 4, 0, 1),
+        (16, 4, 50, 16),
+        (16, 4, 3, 3),
+        (1, 4, 6, 1),
+    ],
+)
+def test_as_many_runs_at_a_time_as_there_are_cores_unless_told(monkeypatch, asked, cores, count, said):
+    monkeypatch.setattr(work, "cores", lambda: cores)
+    assert work.at_a_time(asked, torch.device("cpu"), count) == said
+
+
+def test_on_a_gpu_one_at_a_time():
+    assert work.at_a_time(None, torch.device("cuda"), 6) == work.at_a_time(1, torch.device("cuda"), 6) == 1
+    with pytest.raises(UsageError, match="--at-once 2: on a GPU"):
+        work.at_a_time(2, torch.device("cuda"), 6)
+
+
+def test_a_set_that_is_not_there_is_fetched_once_before_any_run_begins(project, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(work.datasets, "load", lambda *said, **more: fetched.append((*said, more)))
+    place = work.Place.find(None)
+    runs = list(work.plan(place.library(), ["tiny"], "paper").runs.values())
+    work.fetch(place, runs)
+    assert fetched == []
+    monkeypatch.setattr(work.Place, "absent", lambda self, name: True)
+    work.fetch(place, runs)
+    assert fetched == [("synthetic10", place.data, {"download": True})]
