@@ -10,7 +10,7 @@ OUT ?= build/gpu
 FROM ?= build/gpu
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 dml efficiency smoke test check report gpu collect clean
+.PHONY: table2 table3 dml fsp efficiency smoke benchmark test check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -34,6 +34,12 @@ table3: $(READY)
 dml: $(READY)
 	$(call table,dml-table2)
 
+fsp: $(READY)
+	$(call table,fsp-table1)
+	$(call table,fsp-cifar10)
+	$(call table,fsp-small-cifar10)
+	$(call table,fsp-small-cifar100)
+
 # Small networks on small images: the paper profile on any machine.
 efficiency: $(READY)
 	$(KDBENCH) run efficiency --profile paper $(DATA_OPTION)
@@ -44,6 +50,10 @@ smoke: $(READY)
 	@for table in $$($(KDBENCH) list --names); do \
 		$(KDBENCH) run $$table --profile smoke $(DATA_OPTION) && $(KDBENCH) report $$table --profile smoke $(DATA_OPTION) || exit; \
 	done
+
+# A training step beside plain PyTorch loops, in turns; minutes. Also written to build/benchmark.json.
+benchmark: $(READY)
+	$(BIN)/python -m bench.benchmark
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -35,11 +35,28 @@ class Component:
 
 
 @dataclass(frozen=True)
+class NetworkEntry(Component):
+    """A network; ``features``, without torch, gives channels and side of its feature maps that methods may compare.
+
+    It takes the side of the images and the network's parameters.
+    """
+
+    features: Callable[..., shapes.Features] = lambda **_: {}
+
+
+@dataclass(frozen=True)
 class MethodEntry(Component):
-    """A method; ``teachers`` is how many it needs, ``group`` whether it trains several networks together."""
+    """A method; ``teachers`` is how many it needs, ``group`` whether it trains several networks together.
+
+    ``kind`` is what a run of it does: train networks, or synthesise images from its teacher. ``compare``, without
+    torch, takes the student's and the teacher's features and the parameters, and raises RecipeError where this method
+    cannot compare these networks.
+    """
 
     teachers: int = 0
     group: bool = False
+    kind: Literal["train", "synthesise"] = "train"
+    compare: Callable[..., None] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +79,11 @@ class DataSet(Component):
 
 # One line a component.
 # fmt: off
-NETWORKS: Mapping[str, Component] = {
-    "resnet": Component("bench.networks.resnet:ResNet", 1, {"depth": PositiveInt, "block": Literal["basic", "bottleneck"], "shortcut": Literal["A", "B"], "width": Positive}, shapes.resnet),
-    "lenet5": Component("bench.networks.lenet:LeNet5", 1, {"width": Literal["full", "half", "half_convolutions"]}),
-    "cnn": Component("bench.networks.plain:CNN", 1),
-    "mlp": Component("bench.networks.plain:MLP", 1, {"hidden": PositiveInt}),
+NETWORKS: Mapping[str, NetworkEntry] = {
+    "resnet": NetworkEntry("bench.networks.resnet:ResNet", 1, {"depth": PositiveInt, "block": Literal["basic", "bottleneck"], "shortcut": Literal["A", "B"], "width": Positive}, shapes.resnet, shapes.resnet_features),
+    "lenet5": NetworkEntry("bench.networks.lenet:LeNet5", 1, {"width": Literal["full", "half", "half_convolutions"]}),
+    "cnn": NetworkEntry("bench.networks.plain:CNN", 1),
+    "mlp": NetworkEntry("bench.networks.plain:MLP", 1, {"hidden": PositiveInt}),
 }
 
 METHODS: Mapping[str, MethodEntry] = {
@@ -74,7 +91,12 @@ METHODS: Mapping[str, MethodEntry] = {
     "ffdwv": MethodEntry("bench.methods.ffdwv:FFDWV", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}),
     "label_smoothing": MethodEntry("bench.methods.label_smoothing:LabelSmoothing", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}),
     "kd": MethodEntry("bench.methods.kd:KD", 1, {"temperature": Positive, "soften": Literal["both", "teacher"]}, teachers=1),
+    "soft_targets": MethodEntry("bench.methods.soft_targets:SoftTargets", 1, {"temperature": Positive}, teachers=1),
     "dml": MethodEntry("bench.methods.dml:DML", 1, group=True),
+    "fsp": MethodEntry("bench.methods.fsp:FSP", 1, {"weight": Positive, "matrices": Literal["sections", "cross"]}, teachers=1, compare=shapes.compare_fsp),
+    "hint": MethodEntry("bench.methods.hint:Hint", 1, {"hint": tuple[str, ...], "guided": tuple[str, ...], "channels": tuple[tuple[PositiveInt, ...], ...]}, teachers=1, compare=shapes.compare_hints),
+    "kd_decay": MethodEntry("bench.methods.kd_decay:DecayingKD", 1, {"temperature": Positive, "start": NonNegative, "end": NonNegative}, teachers=1),
+    "data_impressions": MethodEntry("bench.methods.data_impressions:DataImpressions", 1, {"count": PositiveInt, "scalings": tuple[Positive, ...], "temperature": Positive}, teachers=1, kind="synthesise"),
 }
 
 OPTIMIZERS: Mapping[str, Component] = {

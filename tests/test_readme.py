@@ -128,7 +128,8 @@ def test_the_table_is_what_the_command_prints():
 
 
 def test_the_counts_of_the_first_screen():
-    from bench.graph import SMOKE_IMAGES, plan
+    from bench.graph import plan
+    from bench.profiles import SMOKE_IMAGES
     from bench.recipe import load
 
     library = load(REPO / "recipes")

@@ -11,10 +11,15 @@ from bench.networks.base import Output
 
 
 class Outputs(NamedTuple):
-    """What the networks of a group and their frozen teachers said about one batch."""
+    """What the networks of a group and their frozen teachers said about one batch, and when.
+
+    ``progress`` is a scalar on the device: the share of the run's steps that are done, from 0 up to but not including
+    1, for a loss that changes as training goes on.
+    """
 
     students: Sequence[Output]
     teachers: Sequence[Output]
+    progress: Tensor = torch.zeros(())
 
 
 class Method(nn.Module):
@@ -41,14 +46,19 @@ class Method(nn.Module):
         raise NotImplementedError
 
 
+def full(activation: Tensor) -> Tensor:
+    """An activation or logits in float32 or better, whatever precision the network ran in."""
+    return activation if activation.dtype == torch.float64 else activation.float()
+
+
 def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """log softmax(z / T), (N, C), in float32 or better whatever precision the network ran in."""
-    return functional.log_softmax(_full(logits) / temperature, dim=1)
+    return functional.log_softmax(full(logits) / temperature, dim=1)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy to one-hot labels, mean over the batch, in float32 or better."""
-    return functional.cross_entropy(_full(logits), labels)
+    return functional.cross_entropy(full(logits), labels)
 
 
 def kl_divergence(target: Tensor, log_p: Tensor) -> Tensor:
@@ -80,7 +90,3 @@ class SoftLabels(Method):
             "ce": cross_entropy(logits, labels),
             "soft": kl_divergence(self.log_table[labels].to(log_p.dtype), log_p),
         }
-
-
-def _full(logits: Tensor) -> Tensor:
-    return logits if logits.dtype == torch.float64 else logits.float()

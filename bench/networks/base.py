@@ -17,7 +17,12 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """A module that maps images (N, channels, H, W), already normalised, to an :class:`Output`."""
+    """A module that maps images (N, channels, H, W), already normalised, to an :class:`Output`.
+
+    ``linear`` is its last layer, whose rows are the vectors of the classes.
+    """
+
+    linear: nn.Linear
 
     if TYPE_CHECKING:
 

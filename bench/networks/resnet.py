@@ -24,6 +24,9 @@ Shortcut = Literal["A", "B"]
 class ResNet(Network):
     """Features: ``stem``, ``stage1``, ``stage2``, ``stage3`` (each after its last ReLU) and ``pool``.
 
+    Inside a stage also ``stage1.first`` (its first convolution, after normalisation and ReLU) and ``stage1.middle``
+    (its middle block, of an even number the earlier one); likewise of the other stages.
+
     ``width`` multiplies every number of planes, the stem's too. ``size`` is part of every network's contract;
     the global mean makes this one independent of it.
 
@@ -36,7 +39,7 @@ class ResNet(Network):
     ) -> None:
         super().__init__()
         blocks, planes = shapes.resnet(depth, block, width)
-        outputs = [_EXPANSION[block] * p for p in planes]
+        outputs = [shapes.RESNET_EXPANSION[block] * p for p in planes]
         self.stem = nn.Sequential(_conv(channels, planes[0], 3), BatchNorm(planes[0]), nn.ReLU())
         self.stage1 = _stage(planes[0], planes[0], blocks, 1, block, shortcut)
         self.stage2 = _stage(outputs[0], planes[1], blocks, 2, block, shortcut)
@@ -45,25 +48,43 @@ class ResNet(Network):
 
     def forward(self, x: Tensor) -> Output:
         """Map images (N, channels, H, W) to logits (N, classes) and the named features."""
-        stem = self.stem(x)
-        stage1 = self.stage1(stem)
-        stage2 = self.stage2(stage1)
-        stage3 = self.stage3(stage2)
-        pool = stage3.mean((2, 3))
-        features = {"stem": stem, "stage1": stage1, "stage2": stage2, "stage3": stage3, "pool": pool}
-        return Output(self.linear(pool), features)
+        x = self.stem(x)
+        features = {"stem": x}
+        for name in ("stage1", "stage2", "stage3"):
+            inside, x = getattr(self, name)(x)
+            features |= {f"{name}.{place}": feature for place, feature in inside.items()}
+            features[name] = x
+        features["pool"] = x.mean((2, 3))
+        return Output(self.linear(features["pool"]), features)
 
 
 class _Residual(nn.Module):
-    """ReLU(path(x) + shortcut(x))."""
+    """What the first convolution of the path gives after its ReLU, and ReLU(path(x) + shortcut(x))."""
 
-    def __init__(self, path: nn.Module, shortcut: nn.Module) -> None:
+    def __init__(self, path: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
         self.path = path
         self.shortcut = shortcut
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.path(x) + self.shortcut(x))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        convolution, normalisation, relu, *others = self.path
+        first = y = relu(normalisation(convolution(x)))
+        for layer in others:
+            y = layer(y)
+        return first, torch.relu(y + self.shortcut(x))
+
+
+class _Stage(nn.Sequential):
+    """Residual blocks: named features from inside, and what the last block gives."""
+
+    def forward(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        inside: dict[str, Tensor] = {}
+        for i, block in enumerate(self):
+            first, x = block(x)
+            inside.setdefault("first", first)
+            if i == (len(self) - 1) // 2:
+                inside["middle"] = x
+        return inside, x
 
 
 class _SubsampleAndPad(nn.Module):
@@ -86,7 +107,7 @@ def _option_b(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential(_conv(inputs, outputs, 1, stride), BatchNorm(outputs))
 
 
-def _basic(inputs: int, planes: int, stride: int) -> nn.Module:
+def _basic(inputs: int, planes: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         _conv(inputs, planes, 3, stride),
         BatchNorm(planes),
@@ -96,8 +117,8 @@ def _basic(inputs: int, planes: int, stride: int) -> nn.Module:
     )
 
 
-def _bottleneck(inputs: int, planes: int, stride: int) -> nn.Module:
-    outputs = _EXPANSION["bottleneck"] * planes
+def _bottleneck(inputs: int, planes: int, stride: int) -> nn.Sequential:
+    outputs = shapes.RESNET_EXPANSION["bottleneck"] * planes
     return nn.Sequential(
         _conv(inputs, planes, 1),
         BatchNorm(planes),
@@ -110,8 +131,7 @@ def _bottleneck(inputs: int, planes: int, stride: int) -> nn.Module:
     )
 
 
-_EXPANSION: dict[Block, int] = {"basic": 1, "bottleneck": 4}
-_PATHS: dict[Block, Callable[[int, int, int], nn.Module]] = {"basic": _basic, "bottleneck": _bottleneck}
+_PATHS: dict[Block, Callable[[int, int, int], nn.Sequential]] = {"basic": _basic, "bottleneck": _bottleneck}
 _SHORTCUTS: dict[Shortcut, Callable[[int, int, int], nn.Module]] = {"A": _option_a, "B": _option_b}
 
 
@@ -119,12 +139,12 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
-def _stage(inputs: int, planes: int, blocks: int, stride: int, block: Block, shortcut: Shortcut) -> nn.Sequential:
-    outputs = _EXPANSION[block] * planes
+def _stage(inputs: int, planes: int, blocks: int, stride: int, block: Block, shortcut: Shortcut) -> _Stage:
+    outputs = shapes.RESNET_EXPANSION[block] * planes
     changes = stride != 1 or inputs != outputs
     first = _Residual(
         _PATHS[block](inputs, planes, stride),
         _SHORTCUTS[shortcut](inputs, outputs, stride) if changes else nn.Identity(),
     )
     others = [_Residual(_PATHS[block](outputs, planes, 1), nn.Identity()) for _ in range(blocks - 1)]
-    return nn.Sequential(first, *others)
+    return _Stage(first, *others)

@@ -19,12 +19,25 @@ def check_method(stage: Stage, said: dict[str, Node], noun: str) -> None:
         raise fault(
             said.get("teacher", said["method"]), f"{noun} {'needs' if entry.teachers else 'takes no'} 'teacher'"
         )
+    if entry.kind == "synthesise":
+        _check_synthesis(stage, said, noun)
+        return
+    if stage.transfer_set is not None and stage.data.train != "all":
+        raise fault(said["transfer_set"], f"{noun}: a transfer set is taken whole; say 'train: all' under 'data'")
     if entry.group != (count > 1) or not count:
         needs = "trains a group: give a list of two or more networks" if entry.group else "trains one network"
         raise fault(said["network"], f"{noun} {needs}, got {count}")
     if entry.group != (stage.update is not None):
         needs = "needs 'update: sequential', 'simultaneous' or 'joint'" if entry.group else "takes no 'update'"
         raise fault(said.get("update", said["method"]), f"{noun} {needs}")
+
+
+def _check_synthesis(stage: Stage, said: dict[str, Node], noun: str) -> None:
+    for key in ("network", "update", "init", "transfer_set"):
+        if key in said:
+            raise fault(said[key], f"{noun} makes images with its teacher's network: it takes no {key!r}")
+    if stage.schedule.iterations is None:
+        raise fault(said["schedule"], f"{noun} takes 'iterations' an image, not epochs")
 
 
 def check_claims(table: Table, found: dict[str, Node]) -> None:

@@ -1,6 +1,5 @@
 """All tables of a folder of recipes, with the references between their rows checked."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,21 +64,17 @@ def load(folder: Path) -> Library:
         tables[table.name] = table
     library = Library(tables)
     for stage in (stage for table in tables.values() for row in table.rows.values() for stage in row.stages):
-        for ref in _edges(stage):
+        for edge, ref in stage.edges.items():
             _check_acyclic(library, ref, ())
-            _check_fits(stage, ref, library.stage(ref))
+            _check_fits(stage, edge, ref, library.stage(ref))
     return library
-
-
-def _edges(stage: Stage) -> Iterator[Ref]:
-    yield from (ref for ref in (stage.teacher, stage.init) if ref is not None)
 
 
 def _check_acyclic(library: Library, ref: Ref, path: tuple[Ref, ...]) -> None:
     if ref in path:
         cycle = (*path[path.index(ref) :], ref)
         raise RecipeError(f"{ref.where}: a run would take from itself: {' takes from '.join(map(_told, cycle))}")
-    for edge in _edges(library.stage(ref)):
+    for edge in library.stage(ref).edges.values():
         _check_acyclic(library, edge, (*path, ref))
 
 
@@ -87,15 +82,29 @@ def _told(ref: Ref) -> str:
     return f"{ref.table}/{ref.row}{ref.stage and f'.{ref.stage}'}"
 
 
-def _check_fits(stage: Stage, ref: Ref, source: Stage) -> None:
+def _check_fits(stage: Stage, edge: str, ref: Ref, source: Stage) -> None:
     """A teacher knows the same classes and sees images of the same kind; initial weights are of the same network."""
+    if source.synthesises != (edge == "transfer_set"):
+        needs = "a stage that synthesises images" if edge == "transfer_set" else "a stage that trains a network"
+        raise RecipeError(f"{ref.where}: {edge!r} names {needs}, which {_told(ref)} is not")
     own, other = registry.SETS[stage.data.set], registry.SETS[source.data.set]
     if (own.classes, own.channels) != (other.classes, other.channels):
         raise RecipeError(
             f"{ref.where}: {_told(ref)} is trained on {source.data.set}, whose classes or channels are not"
             f" those of {stage.data.set}"
         )
-    if ref is stage.init and any(network != source.networks[0] for network in stage.networks):
+    if edge == "init" and any(network != source.networks[0] for network in stage.networks):
         raise RecipeError(
             f"{ref.where}: {_told(ref)} trains another network, so its weights cannot be the initial ones"
         )
+    compare = registry.METHODS[stage.method.name].compare
+    if edge == "teacher" and compare is not None:
+        # The teacher sees the student's images.
+        features = (
+            registry.NETWORKS[network.name].features(size=own.size, **network.params)
+            for network in (stage.networks[0], source.networks[0])
+        )
+        try:
+            compare(*features, **stage.method.params)
+        except RecipeError as error:
+            raise RecipeError(f"{ref.where}: method {stage.method.name!r}: {error}") from None

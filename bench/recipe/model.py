@@ -4,13 +4,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.registry import METHODS
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
 
 # The keys that a stage may say for itself; a row and, for most, the table say them for all of its stages.
-STAGE_KEYS = ("data", "network", "method", "update", "schedule", "optimizer", "precision", "teacher", "init", "seed")
+EDGES = ("teacher", "init", "transfer_set")
+STAGE_KEYS = (
+    "data",
+    "network",
+    "method",
+    "update",
+    "schedule",
+    "optimizer",
+    "precision",
+    *EDGES,
+    "seed",
+    "teacher_cache",
+)
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost"]
+Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations"]
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -70,7 +83,11 @@ class Ref:
 
 @dataclass(frozen=True)
 class Stage:
-    """All that moves the numbers of one training run, but its seed."""
+    """All that moves the numbers of one run, but its seed: of a training, or of the synthesis of images.
+
+    ``transfer_set`` names a stage that synthesises the images to train on; ``data`` then gives the images to test on.
+    A teacher cache changes no number: ``auto`` has one where it pays.
+    """
 
     name: str
     data: Data
@@ -82,8 +99,20 @@ class Stage:
     precision: Literal["auto", "float32", "bfloat16", "float64"]
     teacher: Ref | None = None
     init: Ref | None = None
+    transfer_set: Ref | None = None
     seed: int | None = None
+    teacher_cache: Literal["auto", "off"] = "auto"
     where: str = ""
+
+    @property
+    def edges(self) -> dict[str, Ref]:
+        """The runs that it takes artifacts from, by the name of the edge."""
+        return {edge: ref for edge in EDGES if (ref := getattr(self, edge)) is not None}
+
+    @property
+    def synthesises(self) -> bool:
+        """Whether it makes images instead of training networks."""
+        return METHODS[self.method.name].kind == "synthesise"
 
 
 @dataclass(frozen=True)
@@ -101,7 +130,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table; without stages it is printed as not available, as in the paper."""
+    """One row of a table; without stages it is printed as not available, as in the paper.
+
+    ``nets`` is how many networks the paper trained for its row, one a seed, whatever the number of our ``seeds``.
+    """
 
     name: str
     label: str
@@ -110,6 +142,7 @@ class Row:
     seeds: tuple[int, ...]
     report: Literal["first", "mean"]
     value: tuple[float, ...]
+    nets: int = 1
     published: dict[str, Cell] = field(default_factory=dict)
     unscored: str | None = None
     assumed: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -10,6 +10,7 @@ from bench import registry, schema
 from bench.errors import RecipeError
 from bench.recipe import checks
 from bench.recipe.model import (
+    EDGES,
     STAGE_KEYS,
     Cell,
     Claim,
@@ -28,12 +29,12 @@ from bench.schema import Distances, PositiveInt, entries, fault, named, read
 
 ROW_KEYS = (
     *STAGE_KEYS,
-    *("label", "group", "stages", "seeds", "report", "value", "published"),
+    *("label", "group", "stages", "seeds", "nets", "report", "value", "published"),
     *("unscored", "assumed", "deviations", "notes"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
 TABLE_KEYS = (
-    *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "networks", "words"),
+    *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "nets", "networks", "words"),
     *("data", "schedule", "optimizer", "precision", "assumed", "deviations", "claims", "rows"),
 )
 NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "rows")
@@ -111,6 +112,8 @@ class _Reader:
         seeds = _seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
         if stages and stages[-1].seed is not None and len(seeds) > 1:
             raise RecipeError(f"{stages[-1].where}: {noun}: with a 'seed' here its {len(seeds)} seeds would be one run")
+        if stages and stages[-1].synthesises:
+            raise RecipeError(f"{stages[-1].where}: {noun}: the last stage trains a network, this one makes images")
         checks.check_assumed(own, stages, f"{noun}.assumed")
         return Row(
             name=name,
@@ -120,6 +123,7 @@ class _Reader:
             seeds=seeds,
             report=self._report(own, stages, node, noun),
             value=_values(own.get("value"), len(seeds), noun),
+            nets=_nets(own.get("nets", self.found.get("nets")), len(seeds), noun),
             published=_cells(own["published"], f"{noun}.published", self.metric) if stages else {},
             unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
             assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
@@ -144,11 +148,11 @@ class _Reader:
 
     def _stage(self, row: str, name: str, layers: list[dict[str, Node]], node: Node, noun: str) -> Stage:
         said = {key: layer[key] for layer in layers for key in STAGE_KEYS if key in layer}
-        schema.require(
-            said, STAGE_KEYS, ("data", "network", "method", "schedule", "optimizer", "precision"), node, noun
-        )
+        schema.require(said, STAGE_KEYS, ("data", "method", "schedule", "optimizer", "precision"), node, noun)
         method = self.component(registry.METHODS, said["method"], f"{noun}.method")
-        networks = self._networks(said["network"], f"{noun}.network")
+        if registry.METHODS[method.name].kind == "train":
+            schema.require(said, STAGE_KEYS, ("network",), node, noun)
+        networks = self._networks(said["network"], f"{noun}.network") if "network" in said else ()
         stage = Stage(
             name=name,
             data=self._data(_merged("data", layers), node, noun),
@@ -160,9 +164,11 @@ class _Reader:
             schedule=self._schedule(_merged("schedule", layers), node, noun),
             optimizer=self.component(registry.OPTIMIZERS, said["optimizer"], f"{noun}.optimizer"),
             precision=read(Stage.__annotations__["precision"], said["precision"], f"{noun}.precision"),
-            teacher=self.ref(said["teacher"], row) if "teacher" in said else None,
-            init=self.ref(said["init"], row) if "init" in said else None,
+            **{edge: self.ref(said[edge], row) for edge in EDGES if edge in said},
             seed=read(PositiveInt, said["seed"], f"{noun}.seed") if "seed" in said else None,
+            teacher_cache=read(Literal["auto", "off"], said["teacher_cache"], f"{noun}.teacher_cache")
+            if "teacher_cache" in said
+            else "auto",
             where=_where(node),
         )
         checks.check_method(stage, said, noun)
@@ -300,6 +306,14 @@ def _values(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
     if len(values) != count:
         raise fault(node, f"{noun}.value: {count} seeds but {len(values)} values")
     return values
+
+
+def _nets(node: Node | None, seeds: int, noun: str) -> int:
+    """How many networks a published row trained; our seeds stand for them where its iterations are summed."""
+    nets: int = 1 if node is None else read(PositiveInt, node, f"{noun}.nets")
+    if node is not None and nets > seeds:
+        raise fault(node, f"{noun}.nets: {nets} networks need as many seeds, but there are {seeds}")
+    return nets
 
 
 def _says(node: Node, text: str) -> bool:

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.cost import CostTable, cost_of, forward_flops, step_macs, training_flops
-from bench.graph import Run
-from bench.recipe import Row
+from bench.cost import CostTable, cost_of, forward_flops, images_of, step_macs, training_flops
+from bench.graph import Run, plan
+from bench.recipe import Library, Row, Table
 from bench.recipe.model import Metric
 from bench.report.sheet import CostCell, Training
 from bench.report.verdict import Verdict, judge_cost
 
-COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost")
+COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations")
 
 
-def cost_cells(row: Row, run: Run, costs: CostTable, wanted: Sequence[Metric]) -> dict[Metric, CostCell]:
-    """Published and derived costs of a row, ``run`` being one of its last stage.
+def cost_cells(row: Row, run: Run, steps: int, costs: CostTable, wanted: Sequence[Metric]) -> dict[Metric, CostCell]:
+    """Published and derived costs of a row, ``run`` being one of its last stage and ``steps`` its :func:`iterations`.
 
     Params in millions, trcost and tecost in 1e8 FLOPs an image.
     """
-    derived = _derived(run, costs)
+    derived = {**_derived(run, costs), "iterations": steps}
     published = {metric: cell.value for metric, cell in row.published.items()}
     floor = published.get("tecost", derived["tecost"])
     return {
@@ -43,6 +43,20 @@ def _derived(run: Run, costs: CostTable) -> dict[Metric, float | None]:
         "tecost": None if deployed is None else forward_flops(deployed.macs) / 1e8,
         "trcost": None if step is None else forward_flops(sum(step[0]) + sum(step[1])) / 1e8,
     }
+
+
+def iterations(library: Library, table: Table, row: Row) -> int:
+    """Training steps of the distinct runs of a row's own stages, for as many networks as the published row trained.
+
+    A stage with a seed of its own is one run for all of them. What another row trained does not count.
+    """
+    planned = plan(library, [table.name], "paper", rows=[row.name], seeds=row.seeds[: row.nets]).runs.values()
+    return sum(_steps(run) for run in planned if run.kind == "train" and run.stage in row.stages)
+
+
+def _steps(run: Run) -> int:
+    schedule = run.stage.schedule
+    return schedule.iterations or (schedule.epochs or 0) * -(-images_of(run, "train") // schedule.batch)
 
 
 def training(row: Row, run: Run, costs: CostTable) -> Training:

@@ -1,6 +1,6 @@
 """Figures of a paper made again from our own numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,35 @@ def softened(
     panels[0].set_yticks(range(len(classes)), classes)
     panels[0].invert_yaxis()
     figure.suptitle(title, fontsize=12)
+    _save(figure, path)
+
+
+def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Path) -> None:
+    """Draw images (N, C, H, W), one named row a class, to a PNG or SVG file (Zeng, figures 6 and 7).
+
+    Each image is stretched to its own range: what an optimisation leaves has no fixed one.
+
+    Raises:
+        UsageError: another suffix.
+    """
+    _check_suffix(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = max(map(len, rows.values()))
+    figure = Figure(figsize=(0.9 * columns + 1.2, 0.9 * len(rows) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, images) in zip(panels, rows.items(), strict=True):
+        for axes in line:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
+        for axes, image in zip(line, images, strict=False):
+            pixels = image.astype(np.float64).transpose(1, 2, 0)
+            low, high = pixels.min(), pixels.max()
+            axes.imshow((pixels - low) / max(high - low, 1e-12), cmap="gray", vmin=0, vmax=1)
+    figure.suptitle(title, fontsize=11)
     _save(figure, path)
 
 

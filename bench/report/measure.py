@@ -94,10 +94,9 @@ def caveats(samples: Samples) -> Iterator[str]:
     reached = sorted({sample.record.precision for sample in samples.found})
     if len(reached) > 1:
         yield f"runs in {' and '.join(reached)}"
-    for edge in ("teacher", "init"):
+    for edge, noun in (("teacher", "teachers"), ("init", "initial weights"), ("transfer_set", "transfer sets")):
         if _differ(samples.found, edge):
-            noun = {"teacher": "teachers", "init": "initial weights"}[edge]
-            yield f"the runs saw different {noun}: what the recipe names was trained more than once"
+            yield f"the runs saw different {noun}: what the recipe names was made more than once"
 
 
 def _changed(old: Iterable[Sample]) -> list[str]:

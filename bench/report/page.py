@@ -10,11 +10,18 @@ from bench.report.sheet import Claimed, CostCell, Line, Measured, Provenance, Sh
 UNKNOWN = "?"
 ABSENT = "-"
 METRIC_LEGENDS: dict[Quality, str] = {"error": "error in %, lower", "accuracy": "accuracy in %, higher"}
-COST_NAMES: dict[Metric, str] = {"params": "Params (M)", "trcost": "TrCost", "tecost": "TeCost"}
+COST_NAMES: dict[Metric, str] = {
+    "params": "Params (M)",
+    "trcost": "TrCost",
+    "tecost": "TeCost",
+    "iterations": "Iterations",
+}
 COST_LEGENDS: dict[Metric, str] = {
     "params": "Params: millions of trained parameters of the deployed network.",
     "trcost": "TrCost: 1e8 FLOPs an image, forward, of all networks that a training step runs (teacher included).",
     "tecost": "TeCost: 1e8 FLOPs an image, forward, of the deployed network.",
+    "iterations": "Iterations: training steps of the row's stages, of as many networks as the paper trained; what"
+    " another row trained does not count.",
 }
 
 
@@ -150,9 +157,11 @@ def _cost(cost: CostCell) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    """Two decimals, more where the number is small."""
+    """Two decimals, more where the number is small; what is counted as it is."""
     if value is None:
         return ABSENT
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.2f}" if value == 0 or value >= 0.1 else f"{value:.3g}"
 
 

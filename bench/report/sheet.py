@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.graph import Profile
+from bench.profiles import Profile
 from bench.recipe import Cell
 from bench.recipe.model import Metric, Quality
 from bench.report.verdict import Verdict
@@ -32,7 +32,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class CostCell:
-    """A published cost beside the derived one; params in millions, trcost and tecost in 1e8 FLOPs an image."""
+    """A published cost beside the derived one; params in millions, trcost and tecost in 1e8 FLOPs an image.
+
+    Iterations are those of all networks that the published row trained.
+    """
 
     published: float | None
     derived: float | None

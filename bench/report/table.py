@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.cost import CostTable
-from bench.graph import Graph, Profile, plan
+from bench.graph import Graph, plan
+from bench.profiles import Profile
 from bench.recipe import Claim, Library, Row, Table
-from bench.report.costing import COST_METRICS, cost_cells, training
+from bench.report.costing import COST_METRICS, cost_cells, iterations, training
 from bench.report.measure import BOTH, Samples, caveats, collect, errors, measure, protocols
 from bench.report.notes import Footnotes, assumption
 from bench.report.sheet import Claimed, CostCell, Line, Provenance, Sheet
@@ -87,7 +88,8 @@ def _line(sources: _Sources, row: Row) -> Line:
     measured = tuple(measure(row, samples, protocol, metric, cell, margin) for protocol in protocols(row, metric))
     verdicts: dict[str, Verdict] = {m.protocol: m.verdict for m in measured if m.verdict is not None}
     wanted = [metric for metric in sources.table.columns if metric in COST_METRICS]
-    costs = cost_cells(row, first_run, sources.costs, wanted)
+    steps = iterations(sources.library, sources.table, row)
+    costs = cost_cells(row, first_run, steps, sources.costs, wanted)
     marks["published"] = sources.notes.mark([cell.note] if cell and cell.note else [])
     marks["measured"] = sources.notes.mark(caveats(samples))
     marks["verdict"] = sources.notes.mark([row.unscored] if row.unscored else [])

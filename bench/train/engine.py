@@ -13,7 +13,6 @@ from torch import Tensor
 
 from bench.data.pictures import Pictures
 from bench.data.views import epoch_draws
-from bench.errors import DeviceError, StoreError
 from bench.methods.base import Method, Outputs
 from bench.networks.base import Network, Output
 from bench.recipe import Stage
@@ -22,6 +21,7 @@ from bench.store import Result
 from bench.train import checkpoint, device, schedule
 from bench.train.progress import Progress, Stopped
 from bench.train.speed import Batches
+from bench.train.teacher_cache import Answers, TeacherCache
 from bench.train.updates import UPDATES
 
 TEST_BATCH = 1000
@@ -32,7 +32,8 @@ CHECKPOINT_SECONDS = 10.0
 class Job:
     """All that a run needs, built and loaded: the engine knows nothing of files but its checkpoint.
 
-    ``taken`` names what was loaded from other runs; a checkpoint goes on only with the same.
+    ``taken`` names what was loaded from other runs; a checkpoint goes on only with the same. With ``answers``, the
+    teacher's logits are looked up there, and it is asked only of views that are new.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Job:
     precision: str
     checkpoint: Path
     taken: dict[str, dict[str, str]]
+    answers: Answers | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Training:
         dtype = device.weights_dtype(job.precision)
         for network in (*job.networks, *job.teachers):
             network.to(job.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        job.method.to(job.device).train()
+        job.method.to(job.device, dtype).train()
         for teacher in job.teachers:
             teacher.eval().requires_grad_(False)
         self.teacher_buffers = [b.clone() for t in job.teachers for b in t.buffers()]
@@ -102,19 +104,26 @@ class Training:
         self.total = schedule.total_steps(stage.schedule, len(self.batches))
         self.epochs = math.ceil(self.total / len(self.batches))
         self.rates = torch.from_numpy(schedule.rates(stage.schedule, len(self.batches)))
+        self.shares = torch.arange(self.total, dtype=torch.float64) / self.total
         self.epoch_rates = torch.zeros(len(self.batches), dtype=dtype, device=job.device)
+        self.epoch_shares = torch.zeros_like(self.epoch_rates)
         self.lr = torch.zeros((), dtype=torch.float32, device=job.device)
         component = OPTIMIZERS[stage.optimizer.name].load()
         # A method's own trainable parts go with the first network.
         trained = [[*n.parameters(), *(job.method.parameters() if k == 0 else ())] for k, n in enumerate(job.networks)]
         self.optimizers = [component(parameters, self.lr, **stage.optimizer.params) for parameters in trained]
         self.update = UPDATES[stage.update or "joint"]
+        self.cache = None if job.answers is None else self._cache(job.answers)
         self.sums: dict[str, Tensor] = {}
         self.logits = [
             torch.zeros(len(job.test), job.method.classes, dtype=torch.float16, device=job.device) for _ in job.networks
         ]
         self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
         self.status, self.curve = "done", list[dict[str, Any]]()
+
+    def _cache(self, answers: Answers) -> TeacherCache:
+        (teacher,), batch = self.job.teachers, min(self.job.stage.schedule.batch, len(self.job.train))
+        return TeacherCache(answers, lambda images: self._forward(teacher, images).logits, self.job.train, batch)
 
     # One batch: no value comes back to the host here.
 
@@ -123,17 +132,23 @@ class Training:
         # Not epoch_rates[positions[0] // batch]: to index with a tensor of no dimension, PyTorch reads it on the host.
         step = positions[:1] // self.job.stage.schedule.batch
         self.lr.copy_(self.epoch_rates.index_select(0, step)[0])
-        with torch.no_grad():
-            teachers = [self._forward(teacher, images) for teacher in self.job.teachers]
+        progress = self.epoch_shares.index_select(0, step)[0]
+        teachers = self._taught(images, positions)
 
         def loss(k: int, students: Sequence[Output]) -> Tensor:
-            terms = self.job.method.loss(k, labels, Outputs(students, teachers))
+            terms = self.job.method.loss(k, labels, Outputs(students, teachers, progress))
             for name, term in terms.items():
                 self._add(f"{k}.{name}", term.detach() * len(labels))
             self._add(f"{k}.hits", (students[k].logits.detach().argmax(1) == labels).sum())
             return torch.stack(list(terms.values())).sum()
 
         self.update(self.job.networks, self.optimizers, lambda network: self._forward(network, images), loss)
+
+    @torch.no_grad()
+    def _taught(self, images: Tensor, positions: Tensor) -> list[Output]:
+        if self.cache is not None:
+            return [Output(self.cache.answer(self.job.train.order[positions]), {})]
+        return [self._forward(teacher, images) for teacher in self.job.teachers]
 
     def _forward(self, network: Network, images: Tensor) -> Output:
         with device.autocast(self.job.precision, self.job.device):
@@ -184,11 +199,14 @@ class Training:
             self.save()
 
     def begin(self, first: int, steps: int) -> None:
-        """Lay out an epoch on the device: its order and views, and the rates of its steps; sums begin at zero."""
+        """Lay out an epoch on the device: its order and views, rates and progress of its steps; sums begin at zero."""
         data = self.job.stage.data
         draws = epoch_draws(self.job.seed, self.epoch, len(self.job.train), data.crop_padding, data.flip)
         self.job.train.draw(draws)
+        if self.cache is not None:
+            self.cache.fill(draws, max(1, steps) * self.job.stage.schedule.batch)
         self.epoch_rates[:steps].copy_(self.rates[first : first + steps])
+        self.epoch_shares[:steps].copy_(self.shares[first : first + steps])
         for total in self.sums.values():
             total.zero_()
 
@@ -230,6 +248,9 @@ class Training:
         torch.backends.cudnn.benchmark = True
         self.begin(self.epoch * len(self.batches), 0)
         try:
+            if self.cache is not None:
+                # What it writes is what it would write again.
+                self.cache.batches.capture(tuple)
             self.mode(training=True)
             self.batches.capture(self._changing)
             self.mode(training=False)
@@ -239,40 +260,20 @@ class Training:
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             warnings.warn(f"no CUDA graph, so steps are several times slower: {reason}", stacklevel=2)
-            self.batches.graphs.clear()
-            self.tests.graphs.clear()
+            for batches in (self.batches, self.tests, *([self.cache.batches] if self.cache else [])):
+                batches.graphs.clear()
 
     def save(self) -> None:
         """Write the checkpoint of an epoch's end."""
-        about = {
-            "id": self.job.id,
-            "taken": self.job.taken,
-            "precision": self.job.precision,
-            "epoch": self.epoch,
-            "seconds": self.seconds,
-            "curve": self.curve,
-        }
-        checkpoint.write(self.job.checkpoint, self._tensors(), about)
+        checkpoint.keep(self.job, self._tensors(), self.epoch, self.seconds, self.curve)
         self.saved = time.monotonic()
 
     def resume(self) -> None:
         """Go on from the checkpoint, if there is one."""
-        if not self.job.checkpoint.is_file():
-            return
-        kept, about = checkpoint.read(self.job.checkpoint)
-        if about["precision"] != self.job.precision:
-            raise DeviceError(
-                f"{self.job.checkpoint} was begun in {about['precision']}, this device would go on in"
-                f" {self.job.precision}; go on where it was begun, or delete it to start this run again"
-            )
-        if about["taken"] != self.job.taken:
-            raise StoreError(
-                f"{self.job.checkpoint} was begun with other weights of its {' and '.join(self.job.taken)}; bring them"
-                " back, or delete it to start this run again"
-            )
-        checkpoint.restore(self._tensors(), kept, self.job.checkpoint)
-        self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
-        self.epoch_seconds = self.seconds / max(1, self.epoch)
+        about = checkpoint.resume(self.job, self._tensors())
+        if about is not None:
+            self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
+            self.epoch_seconds = self.seconds / max(1, self.epoch)
 
     def finish(self) -> Trained:
         """Results of the last and of the best epoch, weights and logits."""

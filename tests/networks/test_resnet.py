@@ -12,6 +12,7 @@ from torch.nn.functional import batch_norm, conv2d
 from bench.draws import generator
 from bench.errors import RecipeError
 from bench.networks import Network, build, initialise
+from bench.registry import NETWORKS
 
 
 def resnet(depth: int = 8, block: str = "basic", shortcut: str = "A", width: float = 1.0, **shape: int) -> Network:
@@ -79,15 +80,53 @@ def test_parameters_of_the_bottleneck_network() -> None:
 def test_shapes_of_logits_and_features(depth: int, block: str, shortcut: str, width: float, expansion: int) -> None:
     out = resnet(depth, block, shortcut, width, classes=7, channels=1, size=28)(images(2, 28, channels=1))
     planes = [int(width * p) for p in (16, 32, 64)]
+    # A bottleneck's first convolution comes before its stride.
+    first = {"basic": (28, 14, 7), "bottleneck": (28, 28, 14)}[block]
     assert out.logits.shape == (2, 7)
     assert {name: tuple(f.shape) for name, f in out.features.items()} == {
         "stem": (2, planes[0], 28, 28),
+        **{f"stage{i + 1}.first": (2, planes[i], first[i], first[i]) for i in range(3)},
+        **{f"stage{i + 1}.middle": (2, expansion * planes[i], 28 >> i, 28 >> i) for i in range(3)},
         "stage1": (2, expansion * planes[0], 28, 28),
         "stage2": (2, expansion * planes[1], 14, 14),
         "stage3": (2, expansion * planes[2], 7, 7),
         "pool": (2, expansion * planes[2]),
     }
     assert all((f >= 0).all() for f in out.features.values())
+
+
+@given(
+    blocks=st.integers(1, 2),
+    block=st.sampled_from(["basic", "bottleneck"]),
+    width=st.sampled_from([0.25, 0.5, 1.0]),
+    size=st.integers(5, 16),
+)
+@settings(max_examples=15, deadline=None)
+def test_recipes_are_told_the_true_shapes(blocks: int, block: str, width: float, size: int) -> None:
+    depth = {"basic": 6, "bottleneck": 9}[block] * blocks + 2
+    out = resnet(depth, block, width=width)(images(2, size))
+    told = NETWORKS["resnet"].features(size=size, depth=depth, block=block, shortcut="A", width=width)
+    assert {name: (2, channels, side, side) for name, (channels, side) in told.items()} == {
+        name: tuple(f.shape) for name, f in out.features.items() if f.ndim == 4
+    }
+
+
+@pytest.mark.parametrize(("depth", "middle"), [(8, 0), (14, 0), (20, 1), (26, 1), (32, 2)])
+def test_features_from_inside_a_stage(depth: int, middle: int) -> None:
+    net = resnet(depth).double().eval()
+    x = images(dtype=torch.float64)
+    features = net(x).features
+    for name, before in (("stage1", "stem"), ("stage2", "stage1"), ("stage3", "stage2")):
+        blocks = getattr(net, name)
+        stride = 1 if name == "stage1" else 2
+        convolved = conv2d(features[before], blocks[0].path[0].weight, stride=stride, padding=1)
+        norm = blocks[0].path[1]
+        first = batch_norm(convolved, norm.running_mean, norm.running_var, norm.weight, norm.bias).clamp(min=0)
+        torch.testing.assert_close(features[f"{name}.first"], first)
+        y = features[before]
+        for block in blocks[: middle + 1].children():
+            y = block(y)[1]
+        torch.testing.assert_close(features[f"{name}.middle"], y)
 
 
 @given(depth=st.integers(-5, 300), block=st.sampled_from(["basic", "bottleneck"]))

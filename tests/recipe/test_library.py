@@ -113,6 +113,42 @@ def test_initial_weights_of_another_network(tmp_path: Path) -> None:
     assert line == "init: warm"
 
 
+FSP = "    method: {fsp: {weight: 1.0, matrices: sections}}\n    teacher: large#1\n"
+
+
+def test_flow_matrices_of_different_shapes(tmp_path: Path) -> None:
+    assert library(tmp_path, (KD, FSP), ("      method.temperature", "      method.weight"))
+    wide = ("teacher: {resnet: {depth: 14, block: basic, shortcut: A, width: 1.0", "width: 1.0", "width: 4.0")
+    said, line = fault_of(
+        tmp_path, (KD, FSP), ("      method.temperature", "      method.weight"), (wide[0], wide[0].replace(*wide[1:]))
+    )
+    assert said == (
+        "method 'fsp': feature 'stage1.first' has 16 channels in the student and 64 in the teacher, so their FSP"
+        " matrices have no distance; give both networks the same width"
+    )
+    assert line == "teacher: large#1"
+
+
+@pytest.mark.parametrize(
+    ("hint", "guided", "channels", "message"),
+    [
+        ("[stage2]", "[stage2]", "[[32, 64]]", "the channels of 'stage2' and 'stage2' are [32, 32], not [32, 64]"),
+        ("[stage1]", "[stage2]", "[[32, 16]]", "'stage2' is 16 pixels wide and 'stage1' 32; name layers of one size"),
+        ("[stage2, stage3]", "[stage2]", "[[32, 32]]", "hint, guided and channels: one entry each for every pair"),
+        ("[]", "[]", "[]", "hint, guided and channels: one entry each for every pair"),
+        ("[pool]", "[stage2]", "[[32, 32]]", "the teacher's network gives no feature map 'pool'; known: stem, "),
+        ("[stage2]", "[stage4]", "[[32, 32]]", "the student's network gives no feature map 'stage4'; known: stem, "),
+    ],
+)
+def test_hints_that_no_regressor_can_compare(
+    tmp_path: Path, hint: str, guided: str, channels: str, message: str
+) -> None:
+    method = f"    method: {{hint: {{hint: {hint}, guided: {guided}, channels: {channels}}}}}\n    teacher: large#1\n"
+    said, line = fault_of(tmp_path, (KD, method), ("      method.temperature", "      method.guided"))
+    assert said.startswith(f"method 'hint': {message}")
+    assert line == "teacher: large#1"
+
+
 def test_two_files_that_define_one_table(tmp_path: Path) -> None:
     write(tmp_path, SMALL, "a.yaml")
     folder = write(tmp_path, f"# a copy\n{SMALL}", "b.yaml")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from bench.report.figures import heatmap
+from bench.report.figures import gallery, heatmap
 
 
 @pytest.mark.parametrize("count", [2, 10, 100])
@@ -48,3 +48,15 @@ def test_numbers_on_dark_cells_are_white(tmp_path):
 def test_matplotlib_is_imported_only_when_a_figure_is_drawn():
     code = "import sys, bench.report.figures; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_a_gallery_stretches_each_image_to_its_own_range(tmp_path):
+    ramp = np.linspace(-3, 5, 28 * 28).reshape(1, 1, 28, 28)
+    gallery({"dim": ramp * 1e-3, "bright": np.concatenate([ramp, -ramp]) * 1e3}, "Title", tmp_path / "images.png")
+    picture = imread(tmp_path / "images.png")[..., :3]
+    assert picture.min() < 0.05
+    half = picture.shape[0] // 2
+    # Whatever their scale, both rows go from black to white.
+    assert picture[:half].min() < 0.05
+    assert picture[half:].min() < 0.05
+    assert len(np.unique(picture[:half].round(2))) > 50

@@ -14,7 +14,8 @@ import pytest
 
 from bench.cost import Cost, Costs
 from bench.errors import UsageError
-from bench.graph import Profile, Run, plan
+from bench.graph import Run, plan
+from bench.profiles import Profile
 from bench.recipe import Library, load
 from bench.report.render import Format, render
 from bench.report.sheet import Line, Sheet

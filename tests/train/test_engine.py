@@ -17,7 +17,7 @@ from bench.executors.local import fresh_networks, make_job, make_network
 from bench.graph import Run, plan
 from bench.methods.vanilla import Vanilla
 from bench.networks import initialise
-from bench.recipe import load
+from bench.recipe import Spec, load
 from bench.train import engine
 from bench.train.engine import Stopped, train
 
@@ -130,6 +130,50 @@ def test_kd_equals_a_plain_loop(runs, tmp_path):
         descend(optimizers[0], functional.cross_entropy(logits, y) + 9 * kl)
 
     assert_same_weights(train(job(runs["kd"], tmp_path), Silent()), plain_loop(runs["kd"], step))
+
+
+def decaying(start: float = 4.0, end: float = 1.0) -> Spec:
+    return Spec("kd_decay", {"temperature": 3.0, "start": start, "end": end})
+
+
+def test_a_weight_that_falls_equals_a_plain_loop(runs, tmp_path):
+    teacher, steps = fresh_networks(runs["kd"].teacher)[0].double().eval(), iter(range(12))
+
+    def step(nets, optimizers, x, y):
+        logits = nets[0](x).logits
+        with torch.no_grad():
+            soft = functional.softmax(teacher(x).logits / 3, dim=1)
+        ce = -(soft * functional.log_softmax(logits / 3, dim=1)).sum(1).mean()
+        descend(optimizers[0], functional.cross_entropy(logits, y) + (4 - 3 * next(steps) / 12) * ce)
+
+    # Three steps in each of four epochs.
+    trained = train(job(runs["kd"], tmp_path, method=decaying()), Silent())
+    assert_same_weights(trained, plain_loop(runs["kd"], step))
+    assert next(steps, None) is None
+
+
+@pytest.mark.parametrize("stop_before", [None, 1, 3])
+def test_progress_is_the_share_of_the_steps_that_are_done(runs, tmp_path, stop_before):
+    seen, done = [], []
+
+    class Watching(Vanilla):
+        def loss(self, k, labels, outputs):
+            seen.append(outputs.progress)
+            return super().loss(k, labels, outputs)
+
+    def begun():
+        # Eleven steps: the last epoch is a part of one.
+        made = job(
+            runs["vanilla"], tmp_path, schedule=replace(runs["vanilla"].stage.schedule, epochs=None, iterations=11)
+        )
+        return replace(made, method=Watching(10))
+
+    if stop_before:
+        with pytest.raises(Stopped):
+            train(begun(), Silent(after=done.append), out_of_time=lambda seconds: len(done) == stop_before)
+    train(begun(), Silent())
+    assert {(share.shape, share.device) for share in seen} == {((), CPU)}
+    assert [share.item() for share in seen] == [step / 11 for step in range(11)]
 
 
 def test_dml_equals_the_papers_algorithm(runs, tmp_path):

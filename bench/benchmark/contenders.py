@@ -1,0 +1,161 @@
+"""The loops that are compared. Each does the same work: forward, backward and update of one network, a batch a step.
+
+All of them train kdbench's own networks, so that only the loops differ. Another contender is a function from a task to
+its steps, and a line in :func:`contenders`.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.benchmark.loader import endless
+from bench.benchmark.task import Task
+from bench.data.pictures import Pictures
+from bench.executors.local import fresh_networks, make_job
+from bench.networks import Network
+from bench.registry import OPTIMIZERS
+from bench.train import device
+from bench.train.engine import Training
+from bench.train.speed import WARM_UP
+
+Steps = Callable[[int], None]
+"""Carries out so many training steps, without waiting for the device to finish them."""
+
+
+def contenders(task: Task) -> dict[str, Steps]:
+    """Every contender that suits the task, by its name, ready to step."""
+    return {
+        "bare": bare(task),
+        "classic": classic(task),
+        "bare-same-settings": bare_same_settings(task),
+        "kdbench": kdbench(task),
+    }
+
+
+def bare(task: Task) -> Steps:
+    """What a page of PyTorch does: float32, NCHW, batches in memory, nothing read back."""
+    loop, batches = _Loop(task, tuned=False), cycle(task.batches(torch.contiguous_format))
+    return _repeated(lambda: loop.step(*next(batches)), _as_pytorch_comes)
+
+
+def classic(task: Task) -> Steps:
+    """What most published distillation code does: PIL images from worker processes, meters that read every step."""
+    loop, batches = _Loop(task, tuned=False), endless(task)
+    loss_meter, top1, top5 = _Meter(), _Meter(), _Meter()
+
+    def step() -> None:
+        images, labels = (tensor.to(task.device) for tensor in next(batches))
+        loss, logits = loop.step(images, labels)
+        hits = logits.topk(5, dim=1).indices == labels[:, None]
+        loss_meter.update(loss.item(), len(labels))
+        top1.update(hits[:, :1].sum().item() * 100 / len(labels), len(labels))
+        top5.update(hits.sum().item() * 100 / len(labels), len(labels))
+
+    return _repeated(step, _as_pytorch_comes)
+
+
+def bare_same_settings(task: Task) -> Steps:
+    """The page of PyTorch with kdbench's settings: what kdbench takes longer than this, its harness takes."""
+    loop, batches = _Loop(task, tuned=True), cycle(task.batches(torch.channels_last))
+    if task.device.type == "cuda":
+        images, labels = next(batches)
+        return _repeated(_graph(lambda: loop.step(images, labels)))
+    return _repeated(lambda: loop.step(*next(batches)))
+
+
+def kdbench(task: Task) -> Steps:
+    """The engine as a run uses it: images are gathered and augmented on the device, sums kept; on CUDA as a graph."""
+    test = Pictures(task.images[:1], task.labels[:1], task.run.stage.data, task.device, torch.float32, augment=False)
+    networks, pictures = fresh_networks(task.run), (task.pictures, test)
+    training = Training(make_job(task.run, networks, task.teachers(), pictures, task.device, Path(), {}))
+    training.capture()
+    training.begin(0, task.steps)
+    training.mode(training=True)
+    return training.batches.run
+
+
+class _Loop:
+    """The update of a plain script, in float32, NCHW and PyTorch's own optimiser; or ``tuned``, as kdbench's are."""
+
+    def __init__(self, task: Task, *, tuned: bool) -> None:
+        self.device, self.precision = task.device, task.precision if tuned else "float32"
+        layout = torch.channels_last if tuned else torch.contiguous_format
+        self.student, *self.teachers = (
+            network.to(task.device, memory_format=layout)  # type: ignore[call-overload]
+            for network in (*fresh_networks(task.run), *task.teachers())
+        )
+        stage = task.run.stage
+        make = OPTIMIZERS[stage.optimizer.name].load() if tuned else _OPTIMIZERS[stage.optimizer.name]
+        rate = torch.tensor(stage.schedule.lr, device=task.device) if tuned else stage.schedule.lr
+        self.optimizer = make(self.student.parameters(), rate, **stage.optimizer.params)
+        self.temperature: float = stage.method.params.get("temperature", 1.0)
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; loss and logits stay on the device."""
+        logits = self.predict(self.student, images)
+        loss = functional.cross_entropy(logits, labels)
+        for teacher in self.teachers:
+            with torch.no_grad():
+                target = functional.softmax(self.predict(teacher, images) / self.temperature, dim=1)
+            log_p = functional.log_softmax(logits / self.temperature, dim=1)
+            loss = loss + self.temperature**2 * functional.kl_div(log_p, target, reduction="batchmean")
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach(), logits.detach()
+
+    def predict(self, network: Network, images: Tensor) -> Tensor:
+        with device.autocast(self.precision, self.device):
+            return network(images).logits.float()
+
+
+def _adam(parameters: Any, lr: float, *, beta1: float, beta2: float, **others: Any) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, lr, (beta1, beta2), **others)
+
+
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": _adam}
+
+
+class _Meter:
+    """A running mean, as training scripts keep one."""
+
+    def __init__(self) -> None:
+        self.sum, self.count = 0.0, 0
+
+    def update(self, value: float, count: int) -> None:
+        self.sum += value * count
+        self.count += count
+
+
+def _as_pytorch_comes() -> AbstractContextManager[object]:
+    """TensorFloat-32 convolutions, PyTorch's default, which kdbench turns off; the benchmark mode that scripts set."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True)
+
+
+def _repeated(step: Callable[[], object], within: Callable[[], AbstractContextManager[object]] = nullcontext) -> Steps:
+    def steps(count: int) -> None:
+        with within():
+            for _ in range(count):
+                step()
+
+    return steps
+
+
+def _graph(step: Callable[[], object]) -> Callable[[], None]:
+    """A replay of the step as one CUDA graph; always of the same batch, which the time does not depend on."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay

@@ -1,0 +1,113 @@
+"""Time contenders in turns, so that what else the machine does falls on all of them alike."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bench.benchmark.contenders import Steps
+
+Times = dict[str, list[float]]
+"""Milliseconds a step of every contender, one value a round."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many rounds, and how long a turn in each: about so many ``seconds``, or just two steps where it is None."""
+
+    rounds: int
+    seconds: float | None
+
+
+def measure(
+    contenders: dict[str, Steps], effort: Effort, most: int, device: torch.device, say: Callable[[str], None]
+) -> Times:
+    """Warm every contender up, then give each a turn a round.
+
+    Args:
+        contenders: by name.
+        effort: rounds and turns.
+        most: steps that a turn may have at most.
+        device: waited for before and after each turn.
+        say: told what goes on.
+    """
+    counts = {}
+    for name, steps in contenders.items():
+        say(f"warming up {name} ...")
+        counts[name] = _turn_length(steps, effort.seconds, most, device)
+    times: Times = {name: [] for name in contenders}
+    for number in range(effort.rounds):
+        # Every other round backwards: what follows what does not matter then, nor does a slow drift.
+        for name in list(contenders)[:: -1 if number % 2 else 1]:
+            count = counts[name]
+            # A lead-in, not timed: it uses up what workers prepared while others had their turn.
+            _seconds(contenders[name], max(1, count // 5), device)
+            times[name].append(1000 * _seconds(contenders[name], count, device) / count)
+        say(f"round {number + 1}/{effort.rounds}  " + "  ".join(f"{name} {own[-1]:.2f}" for name, own in times.items()))
+    return times
+
+
+def _turn_length(steps: Steps, seconds: float | None, most: int, device: torch.device) -> int:
+    """Steps that take about so many seconds, found by doubling; the first steps are slow, and are left out."""
+    _seconds(steps, 2, device)
+    if seconds is None:
+        return 2
+    count, took = 1, _seconds(steps, 1, device)
+    while took < seconds / 4 and 2 * count <= most:
+        count *= 2
+        took = _seconds(steps, count, device)
+    return min(most, max(2, round(count * seconds / took)))
+
+
+def _seconds(steps: Steps, count: int, device: torch.device) -> float:
+    _wait(device)
+    begun = time.perf_counter()
+    steps(count)
+    _wait(device)
+    return time.perf_counter() - begun
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and range over the rounds."""
+
+    median: float
+    min: float
+    max: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        """Of one value a round."""
+        return cls(statistics.median(values), min(values), max(values))
+
+
+def ratio(times: Times, slow: str, fast: str) -> Spread:
+    """How many times faster ``fast`` is than ``slow``: round by round, since both had the same machine only there."""
+    return Spread.of([a / b for a, b in zip(times[slow], times[fast], strict=True)])
+
+
+def overhead_percent(times: Times) -> float:
+    """What kdbench takes longer than a bare loop with the same settings."""
+    return 100 * (ratio(times, "kdbench", "bare-same-settings").median - 1)
+
+
+def results(workload: str, times: Times) -> list[dict[str, Any]]:
+    """One entry a contender, for the JSON file."""
+    return [
+        {
+            "workload": workload,
+            "contender": name,
+            "ms_per_step": vars(Spread.of(own)),
+            "speedup_over_classic": ratio(times, "classic", name).median,
+            "speedup_over_bare": ratio(times, "bare", name).median,
+        }
+        for name, own in times.items()
+    ]
