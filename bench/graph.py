@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bench import registry
 from bench.errors import UsageError
 from bench.profiles import SMOKE_SEEDS, Profile, under
-from bench.recipe import Library, Ref, Row, Stage
+from bench.recipe import Library, Ref, Row, Stage, Table
 from bench.recipe.model import EDGES
 from bench.schema import nearest
 
@@ -148,7 +148,7 @@ def plan(
     for table in chosen:
         for row in table.rows.values():
             if row.stages and (not wanted or row.name in wanted):
-                planner.add_row(table.name, row, kept)
+                planner.add_row(table, row, kept)
     return planner.graph
 
 
@@ -164,13 +164,25 @@ class _Planner:
         # By the stage itself: two stages may say the same, or stand on one line.
         self.made: dict[tuple[int, int], Run] = {}
 
-    def add_row(self, table: str, row: Row, kept: set[int]) -> None:
+    def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
         seeds = row.seeds[:SMOKE_SEEDS] if self.profile == "smoke" else row.seeds
+        found: dict[int, Run] = {}
         for seed, value in zip(row.seeds, row.value, strict=True):
             if seed in (kept or seeds):
-                run = self.run(row.stages[-1], f"{table}/{row.name}", seed)
-                self.graph.rows.setdefault((table, row.name), {})[seed] = run
-                self._raise_value(run, value)
+                found[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed)
+                self._raise_value(found[seed], value)
+        if found:
+            self.graph.rows[table.name, row.name] = found
+        if "ensemble" in table.columns and row.nets > 1 and found.keys() == set(seeds):
+            self._add_ensemble(table, row, found)
+
+    def _add_ensemble(self, table: Table, row: Row, found: dict[int, Run]) -> None:
+        """An evaluation over all seeds of a row, in ensembles of as many networks as the published one."""
+        members, last = {str(seed): run for seed, run in found.items()}, next(iter(found.values()))
+        size = min(row.nets, len(members))
+        run = self._kept(Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size))
+        self.graph.ensembles[table.name, row.name] = run
+        self.graph.value[run.key] = min(row.value)
 
     def run(self, stage: Stage, name: str, seed: int) -> Run:
         seed = stage.seed if stage.seed is not None else seed

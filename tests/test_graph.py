@@ -420,3 +420,37 @@ def many(found: Library, rows: int, seeds: int) -> Library:
 def test_a_plan_of_ten_thousand_runs(tmp_path: Path) -> None:
     graph: Graph = plan(many(library(tmp_path), rows=100, seeds=100), ["many"], "paper")
     assert len({run.id for run in graph.runs.values()}) == 10_000
+
+
+ENSEMBLE = ("columns: [error, trcost, params]", "columns: [error, ensemble]\nnets: 2")
+
+
+def test_an_ensemble_is_an_evaluation_over_all_seeds_of_a_row(tmp_path: Path) -> None:
+    found = plan(library(tmp_path, ENSEMBLE), ["small"], "paper")
+    run = found.ensembles["small", "plain"]
+    assert (run.kind, run.ensemble, run.seed) == ("evaluate", 2, 0)
+    assert dict(run.sources) == {str(seed): trained for seed, trained in found.rows["small", "plain"].items()}
+    assert run.recipe.keys() == {"kind", "data", "ensemble"}
+    assert run.versions.keys() == {"engine", "data", "set cifar100"}
+    assert list(found.runs.values()).index(run) > max(list(found.runs.values()).index(s) for s in run.sources.values())
+
+
+def test_no_ensemble_of_a_part_of_the_seeds_or_where_no_column_shows_it(tmp_path: Path) -> None:
+    recipes = library(tmp_path, ENSEMBLE)
+    assert plan(recipes, ["small"], "paper", seeds=[1, 2]).ensembles == {}
+    assert plan(library(tmp_path / "other"), ["small"], "paper").ensembles == {}
+    smoke = plan(recipes, ["small"], "smoke").ensembles["small", "plain"]
+    assert (smoke.ensemble, smoke.sources.keys()) == (2, {"1", "2"})
+
+
+def test_an_ensemble_is_another_run_for_other_members_or_sizes(tmp_path: Path) -> None:
+    (column, said), key = ENSEMBLE, ("small", "plain")
+    runs = [
+        plan(library(tmp_path / name, (column, text), *more), ["small"], "paper").ensembles[key].key
+        for name, text, more in (
+            ("a", said, ()),
+            ("b", said.replace("nets: 2", "nets: 3"), ()),
+            ("c", said, (("momentum: 0.9", "momentum: 0.8"),)),
+        )
+    ]
+    assert len(set(runs)) == 3

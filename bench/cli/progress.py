@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 def title(run: Run) -> str:
     """A run, as a person tells it from others."""
-    return f"{run.name} seed {run.seed}"
+    return f"{run.name} ensembles of {run.ensemble}" if run.ensemble else f"{run.name} seed {run.seed}"
 
 
 def measured(entry: dict[str, Any]) -> str:
@@ -60,7 +60,7 @@ def outcome(run: Run, record: Record) -> str:
 
 def _result(run: Run, record: Record) -> str:
     if run.ensemble:
-        return f"ensembles of {run.ensemble}: error {record.results[0].last_error:.2f} %, "
+        return f"error {record.results[0].last_error:.2f} %, "
     if not record.results:
         return f"{run.stage.method.params['count']:,} images, "
     errors = (f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)

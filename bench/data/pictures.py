@@ -30,6 +30,7 @@ class Pictures:
         """Images (N, H, W, C) and labels (N,); without ``augment`` they are shown as they are, in order."""
         self.size, self.dtype = images.shape[1], dtype
         padding = data.crop_padding if augment else 0
+        self.moved = augment and (padding > 0 or data.flip)
         self.padded = views.pad(torch.from_numpy(images).to(device), padding, data.padding_mode)
         self.labels = torch.from_numpy(labels).to(device)
         self.mean, self.std = (torch.tensor(v, dtype=torch.float32, device=device) for v in (data.mean, data.std))
@@ -53,7 +54,10 @@ class Pictures:
 
     def shown(self, index: Tensor) -> Tensor:
         """Images (B, C, H, W) of numbers (B,), in the views of this epoch."""
-        images = views.view(self.padded, index, self.top[index], self.left[index], self.flip[index], self.size)
+        if self.moved:
+            images = views.view(self.padded, index, self.top[index], self.left[index], self.flip[index], self.size)
+        else:
+            images = self.padded.index_select(0, index).permute(0, 3, 1, 2)
         if images.dtype == torch.uint8:
             return views.normalise(images, self.mean, self.std, self.dtype)
         return images.to(self.dtype)

@@ -77,13 +77,16 @@ def view(padded: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor,
     ``index``, ``top``, ``left`` int64 (B,) and ``flip`` bool (B,) lie on the device of ``padded``. One gather, no
     synchronisation and no shape that depends on values, so that it can be part of a CUDA graph.
     """
-    steps = torch.arange(size, device=padded.device)
-    rows = top[:, None] + steps
-    columns = left[:, None] + torch.where(flip[:, None], size - 1 - steps, steps)
-    return padded[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    windows = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
+    crops = windows[index, top, left]
+    return torch.where(flip[:, None, None, None], crops.flip(2), crops).permute(0, 3, 1, 2)
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """``(images / 255 - mean) / std`` of uint8 (B, C, H, W), mean and std float32 (C,); computed in float32."""
-    scaled = images.to(torch.float32) / 255
-    return ((scaled - mean[:, None, None]) / std[:, None, None]).to(dtype)
+    # Channels lie side by side in memory: whole rows of pixels at a time are several times faster than single ones.
+    batch, _, height, width = images.shape
+    pixels = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    rows = pixels.reshape(batch, height, -1)
+    scaled = rows.div_(255).sub_(mean.repeat(width)).div_(std.repeat(width))
+    return scaled.reshape(batch, height, width, -1).permute(0, 3, 1, 2).to(dtype)

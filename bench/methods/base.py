@@ -14,7 +14,7 @@ class Outputs(NamedTuple):
     """What the networks of a group and their frozen teachers said about one batch, and when.
 
     ``progress`` is a scalar on the device: the share of the run's steps that are done, from 0 up to but not including
-    1, for a loss that changes as training goes on.
+    1, for a loss that changes as training goes on. The engine gives it; outputs made by hand are those of the start.
     """
 
     students: Sequence[Output]

@@ -14,7 +14,7 @@ from bench.shapes import FSP_PAIRS
 class FSP(Method):
     """L = λ Σ_i ||G_i(teacher) − G_i(student)||², mean over the batch; nothing is said of the labels.
 
-    Each G (eq. 1) is made of two features of one network, see :func:`matrix`.
+    Each G (eq. 1) is made of two features of one network: the products of their channels, averaged over the positions.
 
     Args:
         classes: number of classes.
@@ -22,7 +22,8 @@ class FSP(Method):
         matrices: which pairs of features, and how they are compared. ``sections`` is the paper's: the first and the
             last layer of each of the three residual sections, and the squared distance summed over a matrix's entries.
             ``cross`` is that of most public code: consecutive stages' outputs, and the mean over the entries, so that
-            the same λ weighs as many times less as a matrix has entries.
+            the same λ weighs as many times less as a matrix has entries. Where the sizes of two features differ, the
+            paper takes maxima and public code means.
     """
 
     def __init__(self, classes: int, weight: float, matrices: Literal["sections", "cross"]) -> None:

@@ -23,7 +23,7 @@ STAGE_KEYS = (
 )
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations"]
+Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble"]
 Protocol = Literal["last", "best", "unknown"]
 
 

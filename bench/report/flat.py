@@ -35,6 +35,8 @@ def _row(sheet: Sheet, line: Line) -> dict[str, Any]:
         cost = line.costs.get(metric)
         said |= _fields(cost, metric, ("published", "derived")) | _fields(cost and cost.verdict, metric, ("word",))
     said |= _fields(line.training, "training_flops", ("own", "whole"))
+    if "ensemble" in sheet.columns:
+        said |= _fields(line.ensemble, "ensemble", ("size", "published", "count", "mean", "sd", "difference"))
     return said | (_measured(line.smaller, f"{sheet.smaller}_") if sheet.smaller else {})
 
 

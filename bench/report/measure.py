@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from bench.graph import Graph, Run
 from bench.recipe import Cell, Row
 from bench.recipe.model import Quality
-from bench.report.sheet import Epoch, Measured
+from bench.report.sheet import Ensemble, Epoch, Measured
 from bench.report.verdict import Verdict, judge
 from bench.store import Record, Store
 
@@ -83,6 +83,21 @@ def measure(
         difference=None if mean is None or published is None else mean - published.value,
         verdict=verdict,
     )
+
+
+def ensemble(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
+    """The ensembles of a row's networks in a plan; None where it plans none."""
+    run = graph.ensembles.get((table, row.name))
+    if run is None or run.ensemble is None:
+        return None
+    published = row.published["ensemble"].value if "ensemble" in row.published else None
+    record = store.find(run)
+    if record is None:
+        return Ensemble(run.ensemble, published)
+    errors = [line["test_error"] for line in record.curve]
+    values = [100 - error for error in errors] if metric == "accuracy" else errors
+    sd = stdev(values) if len(values) > 1 else None
+    return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
 
 
 def caveats(samples: Samples) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.recipe import Cell
 from bench.recipe.model import Metric, Quality
-from bench.report.sheet import Claimed, CostCell, Line, Measured, Provenance, Sheet
+from bench.report.sheet import Claimed, CostCell, Ensemble, Line, Measured, Provenance, Sheet
 
 UNKNOWN = "?"
 ABSENT = "-"
@@ -16,12 +16,14 @@ COST_NAMES: dict[Metric, str] = {
     "tecost": "TeCost",
     "iterations": "Iterations",
 }
-COST_LEGENDS: dict[Metric, str] = {
+LEGENDS: dict[Metric, str] = {
     "params": "Params: millions of trained parameters of the deployed network.",
     "trcost": "TrCost: 1e8 FLOPs an image, forward, of all networks that a training step runs (teacher included).",
     "tecost": "TeCost: 1e8 FLOPs an image, forward, of the deployed network.",
     "iterations": "Iterations: training steps of the row's stages, of as many networks as the paper trained; what"
     " another row trained does not count.",
+    "ensemble": "Ensemble: of the mean softmax output of some networks, published / ours; ours is the mean ± standard"
+    " deviation over all subsets of the seeds, which share networks and so give no verdict.",
 }
 
 
@@ -85,8 +87,10 @@ def _main(sheet: Sheet) -> Grid:
     for metric in sheet.columns:
         if metric in COST_NAMES:
             columns[metric] = (COST_NAMES[metric], _cost_column(metric))
+        if metric == "ensemble":
+            columns[metric] = ("Ensemble", lambda line: _ensemble(line.ensemble))
     if sheet.smaller:
-        columns["smaller"] = (f"{sheet.smaller} profile:\nnot a result", lambda line: _measured(line.smaller))
+        columns["smaller"] = (f"{sheet.smaller} profile:\nnot a result", _smaller)
     headers = [sheet.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in columns.values())]
     rows = []
     for line, group in zip(sheet.lines, _groups(sheet.lines), strict=True):
@@ -116,11 +120,26 @@ def _published(cell: Cell | None) -> list[str]:
     return [f"{cell.value:.2f} ± {cell.spread:.2f}", f"{meaning}, n={runs}, {epoch}"]
 
 
+def _smaller(line: Line) -> list[str]:
+    ensembles = [line.smaller_ensemble] if line.smaller_ensemble and line.smaller_ensemble.mean is not None else []
+    return [*_measured(line.smaller), *(f"ensemble of {found.size}: {found.mean:.2f}" for found in ensembles)]
+
+
 def _measured(measured: Sequence[Measured]) -> list[str]:
     """For example ``last 30.41 ± 0.12``, ``best 30.02 ± 0.10`` and ``2/3 seeds, 1 NaN``."""
     if not measured:
         return [ABSENT]
     return [*(_mean(m) for m in measured if m.mean is not None), _count(measured[0])]
+
+
+def _ensemble(found: Ensemble | None) -> list[str]:
+    """For example ``69.30 / 69.81 ± 0.12`` over ``3 networks, +0.51``."""
+    if found is None:
+        return [ABSENT]
+    published = ABSENT if found.published is None else f"{found.published:.2f}"
+    ours = ABSENT if found.mean is None else f"{found.mean:.2f}" + ("" if found.sd is None else f" ± {found.sd:.2f}")
+    difference = "" if found.difference is None else f", {found.difference:+.2f}"
+    return [f"{published} / {ours}", f"{found.size} networks{difference}"]
 
 
 def _mean(m: Measured) -> str:
@@ -172,7 +191,7 @@ def _legend(sheet: Sheet) -> tuple[str, ...]:
         "seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
         f"Verdicts allow a margin of {sheet.margin:g} points. Costs: published / ours.",
     )
-    return (*fixed, *(COST_LEGENDS[metric] for metric in sheet.columns if metric in COST_LEGENDS))
+    return (*fixed, *(LEGENDS[metric] for metric in sheet.columns if metric in LEGENDS))
 
 
 def _claim(claimed: Claimed) -> str:

@@ -31,6 +31,25 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Test error or accuracy (%) of the mean softmax output of ``size`` networks, over all subsets of our seeds.
+
+    ``mean`` and ``sd`` are over ``count`` subsets, which share networks: there is no verdict.
+    """
+
+    size: int
+    published: float | None
+    count: int = 0
+    mean: float | None = None
+    sd: float | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Our mean minus the published value."""
+        return None if self.mean is None or self.published is None else self.mean - self.published
+
+
+@dataclass(frozen=True)
 class CostCell:
     """A published cost beside the derived one; params in millions, trcost and tecost in 1e8 FLOPs an image.
 
@@ -66,7 +85,9 @@ class Line:
     measured: tuple[Measured, ...] = ()
     verdict: Verdict | None = None
     costs: Mapping[Metric, CostCell] = field(default_factory=dict)
+    ensemble: Ensemble | None = None
     smaller: tuple[Measured, ...] = ()
+    smaller_ensemble: Ensemble | None = None
     training: Training = Training(None, None)
     marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 

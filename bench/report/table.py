@@ -8,7 +8,7 @@ from bench.graph import Graph, plan
 from bench.profiles import Profile
 from bench.recipe import Claim, Library, Row, Table
 from bench.report.costing import COST_METRICS, cost_cells, iterations, training
-from bench.report.measure import BOTH, Samples, caveats, collect, errors, measure, protocols
+from bench.report.measure import BOTH, Samples, caveats, collect, ensemble, errors, measure, protocols
 from bench.report.notes import Footnotes, assumption
 from bench.report.sheet import Claimed, CostCell, Line, Provenance, Sheet
 from bench.report.verdict import Verdict, claim, combine
@@ -101,6 +101,8 @@ def _line(sources: _Sources, row: Row) -> Line:
         measured=measured,
         verdict=combine(verdicts) if verdicts else None,
         costs=costs,
+        ensemble=ensemble(sources.paper, sources.store, sources.table.name, row, metric),
+        smaller_ensemble=ensemble(sources.smaller, sources.store, sources.table.name, row, metric),
         smaller=tuple(
             measure(row, reduced, protocol, metric, None, margin)
             for protocol in protocols(row, metric)

@@ -95,7 +95,7 @@ TYPES = [
     (
         "columns: [error, trcost, params]",
         "columns: [error, cost]",
-        "columns: expected error or accuracy or params or trcost or tecost, got 'cost'",
+        "columns: expected error or accuracy or params or trcost or tecost or iterations or ",
         "columns: [error, cost]",
     ),
     (
