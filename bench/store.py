@@ -7,11 +7,12 @@ weights that later runs need may be kept under ``weights/``.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from filelock import FileLock, Timeout
 
@@ -46,7 +47,7 @@ class Record:
     status: str
     recipe: dict[str, Any]
     results: list[Result]
-    curve: list[dict[str, Any]]
+    curve: Sequence[dict[str, Any]]
     versions: dict[str, int]
     precision: str
     device: str
@@ -68,6 +69,36 @@ class Record:
         return self.id if self.replica == 1 else f"{self.id}.r{self.replica}"
 
 
+class Curve(Sequence[dict[str, Any]]):
+    """The curve of a record as its file has it: most of the text, and read only by the few who look at it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _entries(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = json.loads(self._text)
+        return entries
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        """One entry, or some."""
+        return self._entries[index]
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len(self._entries)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another curve, or a list, has the same entries."""
+        return isinstance(other, Sequence) and self._entries == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def to_json(record: Record) -> str:
     """A record as one JSON object, a line for each field and each epoch so that a diff can be read."""
     said = asdict(record)
@@ -79,7 +110,7 @@ def to_json(record: Record) -> str:
 def from_json(text: str, shown: str) -> Record:
     """Read a record; StoreError if it is not one, or of a newer schema."""
     try:
-        said = json.loads(text)
+        said = _parsed(text)
         if said["schema"] > SCHEMA:
             raise StoreError(f"{shown}: written by a newer kdbench (schema {said['schema']}); update kdbench")
         said["results"] = [Result(**result) for result in said["results"]]
@@ -88,6 +119,15 @@ def from_json(text: str, shown: str) -> Record:
         raise StoreError(
             f"{shown}: not a record ({error}); move the file away, or take it from version control"
         ) from None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The fields of a record; the curve, which :func:`to_json` puts last, is left as text."""
+    head, mark, curve = text.partition('\n "curve": ')
+    if mark and curve.endswith("]\n}\n"):
+        return {**json.loads(head.removesuffix(",") + "}"), "curve": Curve(curve.removesuffix("\n}\n"))}
+    whole: dict[str, Any] = json.loads(text)
+    return whole
 
 
 class Store:

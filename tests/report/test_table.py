@@ -262,7 +262,7 @@ def test_different_trainings_of_one_teacher_have_a_footnote(results: Results) ->
         assert not notes_of(results.sheet(), "kd", "measured")
         results.add("kd", (30.0, 29.0), seed=seed, taken=taken)
     (note,) = notes_of(results.sheet(), "kd", "measured")
-    assert note == "the runs saw different teachers: what the recipe names was trained more than once"
+    assert note == "the runs saw different teachers: what the recipe names was made more than once"
 
 
 def test_a_row_that_the_paper_leaves_out(full: Sheet) -> None:
