@@ -10,7 +10,7 @@ OUT ?= build/gpu
 FROM ?= build/gpu
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 dml fsp efficiency smoke benchmark test check report gpu collect clean
+.PHONY: table2 table3 dml fsp zskd efficiency smoke benchmark test check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -39,6 +39,9 @@ fsp: $(READY)
 	$(call table,fsp-cifar10)
 	$(call table,fsp-small-cifar10)
 	$(call table,fsp-small-cifar100)
+
+zskd: $(READY)
+	$(call table,zskd)
 
 # Small networks on small images: the paper profile on any machine.
 efficiency: $(READY)

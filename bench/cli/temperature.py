@@ -19,6 +19,8 @@ def temperature(
 ) -> None:
     """Print softmax(z / T) of a test image's logits for each T, from the logits that the run left; draw it too.
 
+    Zeng's section 2.1 prints exp(z) / T instead, a misprint in which T cancels; its figure 3 shows exp(z / T).
+
     Args:
         run: ``TABLE/ROW#SEED``.
         image: its place in the set's canonical order, from 0.

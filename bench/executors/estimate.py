@@ -4,8 +4,9 @@ import json
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,12 @@ from bench import registry
 from bench.cost import images_of
 from bench.data.pictures import Pictures
 from bench.draws import generator
-from bench.executors.local import fresh_networks, make_job, make_network
+from bench.executors.local import fresh_networks, make_job, make_network, make_synthesis
 from bench.graph import Run
 from bench.train import device, schedule
 from bench.train.engine import TEST_BATCH, Training
 from bench.train.speed import Batches
+from bench.train.synthesis import synthesise
 
 TIMED_STEPS = 3
 
@@ -33,9 +35,12 @@ class Took:
 
 
 def workloads(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Runs that cost the same, together: all that differs is the seed, the soft labels or the rates."""
+    """Runs that cost the same, together: all that differs is the seed, the soft labels or the rates.
+
+    Evaluations of ensembles, which take moments, are left out.
+    """
     groups: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in (run for run in runs if run.kind != "evaluate"):
         teachers = [run.teacher.recipe["networks"]] if run.teacher else []
         said = {key: run.recipe[key] for key in ("networks", "update", "precision")}
         shape = {"batch": run.stage.schedule.batch, "set": run.stage.data.set, "method": run.stage.method.name}
@@ -45,11 +50,43 @@ def workloads(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 def _title(run: Run) -> str:
     stage = run.stage
-    said = " + ".join("-".join(map(str, (n.name, *n.params.values()))) for n in stage.networks)
+    networks = stage.networks or (run.teacher.stage.networks[:1] if run.teacher else ())
+    said = " + ".join("-".join(map(str, (n.name, *n.params.values()))) for n in networks)
     return f"{stage.method.name} {said} on {stage.data.set}, {stage.precision}, batch {stage.schedule.batch}"
 
 
 def measure(run: Run, where: torch.device) -> Took:
+    """What a run will take, from a few warm steps of it."""
+    return _synthesis(run, where) if run.kind == "synthesise" else _training(run, where)
+
+
+def _synthesis(run: Run, where: torch.device) -> Took:
+    """Time a few steps of one batch of images; all batches and iterations are alike."""
+    stage, batch = run.stage, min(run.stage.schedule.batch, run.stage.method.params["count"])
+    method = replace(stage.method, params={**stage.method.params, "count": batch})
+    few = replace(run, stage=replace(stage, method=method, schedule=replace(stage.schedule, iterations=TIMED_STEPS)))
+    assert run.teacher is not None
+    times, memory = [], 0
+    for _ in range(2):
+        work = make_synthesis(few, fresh_networks(run.teacher)[0], where, Path(), {})
+        made = synthesise(work, _Nobody())
+        times.append(made.seconds / TIMED_STEPS)
+        memory = sum(t.nbytes for t in made.tensors.values())
+    count, iterations = stage.method.params["count"], stage.schedule.iterations or 0
+    return Took(times[-1], times[-1] * iterations * count / batch, memory * count // batch)
+
+
+class _Nobody:
+    """Nobody watches a step that is only timed."""
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        pass
+
+    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+        pass
+
+
+def _training(run: Run, where: torch.device) -> Took:
     """Time one warm step and a few more, and one test batch; a run is that times its steps and epochs."""
     batch, entry = run.stage.schedule.batch, registry.SETS[run.stage.data.set]
     dtype = device.weights_dtype(device.precision(run.stage.precision, where))

@@ -83,7 +83,7 @@ class _Work:
         self.curve.append({**entry, "seconds": round(self.batch_seconds, 3)})
         left = self.seconds / self.done * (self.batches - self.done)
         progress.epoch(entry, self.batches, len(images) / self.batch_seconds, left)
-        if time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+        if self.done < self.batches and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.save()
 
     def _optimised(self, own: slice, progress: Progress, out_of_time: Callable[[float], bool]) -> Tensor:

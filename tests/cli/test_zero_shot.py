@@ -3,7 +3,7 @@ import json
 import pytest
 from matplotlib.image import imread
 
-from tests.cli.test_run_command import finish, start
+from tests.cli.commands import finish, start
 
 ZERO_SHOT = """  zero-shot:
     label: Zero-shot
@@ -66,6 +66,14 @@ def test_impressions_are_made_once_and_are_all_that_the_students_see(zero_shot):
     assert first[0] == max(first) == 1.0
     assert min(first) == 0.0
     assert all(min(imread(zero_shot / name).shape[:2]) > 200 for name in ("i.png", "s.png"))
+
+
+def test_an_estimate_of_making_images_trains_nothing(zero_shot):
+    code, out, err = finish(start(zero_shot, "estimate", "tiny", "--row", "zero-shot", "--device", "cpu"))
+    assert code == 0, err
+    assert "data_impressions resnet-8-" in out
+    assert "4 runs to train" in out
+    assert not (zero_shot / "results" / "runs").exists()
 
 
 @pytest.mark.parametrize(
