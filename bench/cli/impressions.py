@@ -57,7 +57,7 @@ def impressions(
     print(tabulate(rows, ["", *names], "simple", floatfmt=".3f"))
     record = store.current(source)
     errors = [line["networks"][0]["train_error"] for line in record.curve] if record else []
-    print(f"{len(made['images'])} impressions; the teacher takes {np.mean(errors):.1f} % of them for another class")
+    print(f"{len(made['images'])} impressions, of which the teacher takes {np.mean(errors):.1f} % for another class")
     if similarity is not None:
         heatmap(names, matrix, f"Class similarity in the last layer of {source.teacher.name}", similarity)
     if figure is not None:
