@@ -10,7 +10,7 @@ OUT ?= build/gpu
 FROM ?= build/gpu
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 dml fsp zskd efficiency smoke benchmark test check report gpu collect clean
+.PHONY: table2 table3 dml fsp zskd efficiency smoke benchmark benchmark-gpu test check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -57,6 +57,10 @@ smoke: $(READY)
 # A training step beside plain PyTorch loops, in turns; minutes. Also written to build/benchmark.json.
 benchmark: $(READY)
 	$(BIN)/python -m bench.benchmark
+
+# The same and what the device itself can do, on a CUDA machine with PyTorch 2.11 or later, as for `make gpu`.
+benchmark-gpu:
+	PYTHONPATH=. $(PYTHON) -m bench.benchmark --calibrate --compiled --rounds 7
 
 test: $(READY)
 	$(BIN)/python -m pytest

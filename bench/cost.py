@@ -76,11 +76,19 @@ def images_of(run: Run, split: Literal["train", "test"]) -> int:
 
 def images_shown(run: Run, epochs: int | None = None) -> int:
     """How many images a run, or its first epochs, shows to its networks; repeats count."""
-    schedule, images = run.stage.schedule, images_of(run, "train")
-    per_epoch = -(-images // schedule.batch)
+    whole, rest = divmod(steps_taken(run, epochs), _steps_per_epoch(run))
+    return whole * images_of(run, "train") + rest * run.stage.schedule.batch
+
+
+def steps_taken(run: Run, epochs: int | None = None) -> int:
+    """How many training steps a run, or its first epochs, take; its last epoch may be cut short."""
+    schedule, per_epoch = run.stage.schedule, _steps_per_epoch(run)
     steps = schedule.iterations or (schedule.epochs or 0) * per_epoch
-    whole, rest = divmod(steps if epochs is None else min(steps, epochs * per_epoch), per_epoch)
-    return whole * images + rest * schedule.batch
+    return steps if epochs is None else min(steps, epochs * per_epoch)
+
+
+def _steps_per_epoch(run: Run) -> int:
+    return -(-images_of(run, "train") // run.stage.schedule.batch)
 
 
 class CostTable(Protocol):

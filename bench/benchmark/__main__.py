@@ -4,36 +4,63 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.benchmark.contenders import contenders
-from bench.benchmark.measure import Effort, Spread, Times, measure, overhead_percent, ratio, results
+from bench.benchmark.calibration import calibrate
+from bench.benchmark.contenders import FILLING, contenders
+from bench.benchmark.measure import Effort, Spread, Times, measure, overhead_percent, ratio, results, with_filling
 from bench.benchmark.task import WORKLOADS, make_task
-from bench.errors import KdbenchError
+from bench.errors import DeviceError, KdbenchError
 from bench.train import device as devices
+from bench.train.teacher_cache import views_of
 
 ROUNDS, QUICK_ROUNDS = 11, 2
 FAIR = (1.0, 1.2)  # what a fair classic loop takes of the bare one's time, where a step is nearly all arithmetic
 
 
-def measured(name: str, where: torch.device, *, quick: bool) -> Times:
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for: workloads, where, and how thoroughly."""
+
+    names: Sequence[str]
+    where: torch.device
+    rounds: int
+    quick: bool
+    compiled: bool
+    calibrated: bool
+
+
+def measured(name: str, asked: Asked) -> Times:
     """The times of one workload's contenders; each round is told as it comes."""
     workload = WORKLOADS[name]
-    task = make_task(workload, where, tiny=quick)
-    effort = Effort(QUICK_ROUNDS, None) if quick else Effort(ROUNDS, workload.seconds)
+    task = make_task(workload, asked.where, tiny=asked.quick)
+    effort = Effort(QUICK_ROUNDS, None) if asked.quick else Effort(asked.rounds, workload.seconds)
     print(f"\n{name}: {workload.table}/{workload.row}, batch {task.batch}, kdbench in {task.precision}", flush=True)
-    return measure(contenders(task), effort, task.steps, where, lambda said: print(f"  {said}", flush=True))
+
+    def say(said: str) -> None:
+        print(f"  {said}", flush=True)
+
+    times = measure(contenders(task, say, compiled=asked.compiled), effort, task.steps, asked.where, say)
+    data = task.run.stage.data
+    return with_filling(times, views_of(data.crop_padding, data.flip))
 
 
 def page(name: str, times: Times) -> str:
     """One workload's table: medians, and ranges over the rounds."""
     lines = [f"{name:<24}{'ms per step':>26}{'faster than bare':>24}{'faster than classic':>24}"]
     for contender, own in times.items():
-        bare, classic = (_shown(ratio(times, other, contender)) for other in ("bare", "classic"))
-        lines.append(f"  {contender:<22}{_shown(Spread.of(own)):>26}{bare:>24}{classic:>24}")
+        if contender != FILLING:
+            bare, classic = (_shown(ratio(times, other, contender)) for other in ("bare", "classic"))
+            lines.append(f"  {contender:<22}{_shown(Spread.of(own)):>26}{bare:>24}{classic:>24}")
+    if FILLING in times:
+        lines.append(
+            f"  to fill the cache: {_shown(Spread.of(times[FILLING]))} ms a batch; 300x5 (epochs x seeds) and 30x1 are"
+            " worked out: a cached step, and that times the share of the teacher's work that such runs still need"
+        )
     lines.append(f"  kdbench takes {overhead_percent(times):+.1f} % over bare-same-settings")
     slower = ratio(times, "classic", "bare").median
     if WORKLOADS[name].computes and not FAIR[0] <= slower <= FAIR[1]:
@@ -48,27 +75,33 @@ def _shown(spread: Spread) -> str:
     return f"{spread.median:.2f} ({spread.min:.2f} to {spread.max:.2f})"
 
 
-def written(where: torch.device, all_times: dict[str, Times]) -> dict[str, Any]:
+def written(where: torch.device, all_times: dict[str, Times], calibration: dict[str, float]) -> dict[str, Any]:
     """What the JSON file says."""
-    return {
+    filling = {name: vars(Spread.of(times[FILLING])) for name, times in all_times.items() if FILLING in times}
+    found = {
         "device": {"name": devices.name(where), "bf16_native": devices.computes_bf16(where)},
         "torch": torch.__version__,
         "results": [entry for name, times in all_times.items() for entry in results(name, times)],
         "harness_overhead_percent": {name: overhead_percent(times) for name, times in all_times.items()},
+        "cache_filling_ms_per_batch": filling,
     }
+    return found | ({"calibration": calibration} if calibration else {})
 
 
-def benchmark(names: Sequence[str], where: torch.device, out: Path, *, quick: bool) -> None:
-    """Measure workloads, print their tables, write the JSON file."""
+def benchmark(asked: Asked, out: Path) -> None:
+    """Measure the device if that is asked for, then workloads; print their tables, write the JSON file."""
     # The engine and published code both turn it on; here it is on before the first of them runs.
     torch.backends.cudnn.benchmark = True
-    native = "native" if devices.computes_bf16(where) else "not native"
-    print(f"{devices.name(where)}; bfloat16 is {native}")
-    all_times = {name: measured(name, where, quick=quick) for name in names}
+    native = "native" if devices.computes_bf16(asked.where) else "not native"
+    print(f"{devices.name(asked.where)}; bfloat16 is {native}", flush=True)
+    calibration = calibrate(asked.where) if asked.calibrated else {}
+    for what, value in calibration.items():
+        print(f"  {what:<24}{value:12.2f}", flush=True)
+    all_times = {name: measured(name, asked) for name in asked.names}
     for name, times in all_times.items():
         print(f"\n{page(name, times)}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(written(where, all_times), indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(written(asked.where, all_times, calibration), indent=1) + "\n", encoding="utf-8")
     print(f"\nMedian and range over the rounds; ratios are taken within a round. Written: {out}")
 
 
@@ -77,11 +110,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time kdbench's training step beside plain PyTorch loops.")
     parser.add_argument("--quick", action="store_true", help="two steps of tiny batches: shows that it works, no more")
     parser.add_argument("--only", action="append", choices=WORKLOADS, help="this workload (may be repeated)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of every contender")
+    parser.add_argument("--compiled", action="store_true", help="also with torch.compile: minutes more on two cores")
+    parser.add_argument("--calibrate", action="store_true", help="also what the device itself can do; CUDA only")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark.json"), help="the JSON file")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
     said = parser.parse_args()
     try:
-        benchmark(said.only or list(WORKLOADS), devices.choose(said.device), said.out, quick=said.quick)
+        where = devices.choose(said.device)
+        if said.calibrate and where.type != "cuda":
+            raise DeviceError("make benchmark-gpu needs CUDA, which is not here; make benchmark does without")
+        names = said.only or list(WORKLOADS)
+        benchmark(Asked(names, where, said.rounds, said.quick, said.compiled, said.calibrate), said.out)
     except KdbenchError as error:
         print(f"kdbench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -6,6 +6,7 @@ its steps, and a line in :func:`contenders`.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -19,29 +20,37 @@ from bench.benchmark.task import Task
 from bench.data.pictures import Pictures
 from bench.executors.local import fresh_networks, make_job
 from bench.networks import Network
-from bench.registry import OPTIMIZERS
+from bench.registry import OPTIMIZERS, SETS
 from bench.train import device
 from bench.train.engine import Training
 from bench.train.speed import WARM_UP
+from bench.train.teacher_cache import Answers, pays
 
 Steps = Callable[[int], None]
 """Carries out so many training steps, without waiting for the device to finish them."""
 
+CACHED, FILLING = "kdbench-cached", "filling the cache"
 
-def contenders(task: Task) -> dict[str, Steps]:
-    """Every contender that suits the task, by its name, ready to step."""
-    return {
+
+def contenders(task: Task, say: Callable[[str], None], *, compiled: bool) -> dict[str, Steps]:
+    """Every contender that suits the task, by its name, ready to step; ``say`` is told which had to be left out."""
+    found = {
         "bare": bare(task),
         "classic": classic(task),
         "bare-same-settings": bare_same_settings(task),
         "kdbench": kdbench(task),
     }
+    if task.run.teacher is not None:
+        found |= cached(task, say)
+    if compiled:
+        found |= compiled_kdbench(task, say)
+    return found
 
 
 def bare(task: Task) -> Steps:
     """What a page of PyTorch does: float32, NCHW, batches in memory, nothing read back."""
     loop, batches = _Loop(task, tuned=False), cycle(task.batches(torch.contiguous_format))
-    return _repeated(lambda: loop.step(*next(batches)), _as_pytorch_comes)
+    return repeated(lambda: loop.step(*next(batches)), _as_pytorch_comes)
 
 
 def classic(task: Task) -> Steps:
@@ -57,7 +66,7 @@ def classic(task: Task) -> Steps:
         top1.update(hits[:, :1].sum().item() * 100 / len(labels), len(labels))
         top5.update(hits.sum().item() * 100 / len(labels), len(labels))
 
-    return _repeated(step, _as_pytorch_comes)
+    return repeated(step, _as_pytorch_comes)
 
 
 def bare_same_settings(task: Task) -> Steps:
@@ -65,15 +74,54 @@ def bare_same_settings(task: Task) -> Steps:
     loop, batches = _Loop(task, tuned=True), cycle(task.batches(torch.channels_last))
     if task.device.type == "cuda":
         images, labels = next(batches)
-        return _repeated(_graph(lambda: loop.step(images, labels)))
-    return _repeated(lambda: loop.step(*next(batches)))
+        return repeated(graph(lambda: loop.step(images, labels)))
+    return repeated(lambda: loop.step(*next(batches)))
 
 
 def kdbench(task: Task) -> Steps:
     """The engine as a run uses it: images are gathered and augmented on the device, sums kept; on CUDA as a graph."""
+    return _ready(_training(task), task)
+
+
+def cached(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
+    """The engine with a warm teacher cache; and the filling of one, a batch that the teacher is asked of a step."""
+    data, images = task.run.stage.data, len(task.labels)
+    answers = Answers(images, data.crop_padding, data.flip)
+    if not pays(task.run.stage.schedule.epochs or 1, images, answers.views, SETS[data.set].classes, task.device):
+        say(f"{CACHED} left out: no run would have a cache here, for lack of memory")
+        return {}
+    training = _training(task, answers=answers)
+    # One batch is asked, which makes the table; the rest of it may stay zero, since no time depends on what it says.
+    training.begin(0, 1)
+    answers.known[:] = True
+    found = {CACHED: _ready(training, task)}
+    if training.cache is not None:
+        training.cache.missing[:images].copy_(training.job.train.order)
+        found[FILLING] = training.cache.batches.run
+    return found
+
+
+def compiled_kdbench(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
+    """The engine with its networks compiled, where there is a compiler."""
+    say("compiling ...")
+    try:
+        steps = _ready(_training(task, compiled=True), task)
+        steps(1)
+    except RuntimeError as error:
+        say(f"kdbench-compiled left out: {str(error).strip().partition(chr(10))[0]}")
+        return {}
+    return {"kdbench-compiled": steps}
+
+
+def _training(task: Task, **more: Any) -> Training:
+    """The task as the engine is given it, with ``more`` fields of its job."""
     test = Pictures(task.images[:1], task.labels[:1], task.run.stage.data, task.device, torch.float32, augment=False)
     networks, pictures = fresh_networks(task.run), (task.pictures, test)
-    training = Training(make_job(task.run, networks, task.teachers(), pictures, task.device, Path(), {}))
+    job = make_job(task.run, networks, task.teachers(), pictures, task.device, Path(), {})
+    return Training(replace(job, **more))
+
+
+def _ready(training: Training, task: Task) -> Steps:
     training.capture()
     training.begin(0, task.steps)
     training.mode(training=True)
@@ -138,7 +186,9 @@ def _as_pytorch_comes() -> AbstractContextManager[object]:
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True)
 
 
-def _repeated(step: Callable[[], object], within: Callable[[], AbstractContextManager[object]] = nullcontext) -> Steps:
+def repeated(step: Callable[[], object], within: Callable[[], AbstractContextManager[object]] = nullcontext) -> Steps:
+    """A step, carried out as often as is asked."""
+
     def steps(count: int) -> None:
         with within():
             for _ in range(count):
@@ -147,15 +197,15 @@ def _repeated(step: Callable[[], object], within: Callable[[], AbstractContextMa
     return steps
 
 
-def _graph(step: Callable[[], object]) -> Callable[[], None]:
-    """A replay of the step as one CUDA graph; always of the same batch, which the time does not depend on."""
+def graph(step: Callable[[], object]) -> Callable[[], None]:
+    """A replay of the step as one CUDA graph; always of the same tensors, whose values the time does not depend on."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP):
             step()
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
         step()
-    return graph.replay
+    return captured.replay

@@ -8,10 +8,14 @@ from typing import Any
 
 import torch
 
-from bench.benchmark.contenders import Steps
+from bench.benchmark.contenders import CACHED, FILLING, Steps
+from bench.train.teacher_cache import asked_anew
 
 Times = dict[str, list[float]]
 """Milliseconds a step of every contender, one value a round."""
+
+RUNS = {f"{CACHED}-300x5": 300 * 5, f"{CACHED}-30x1": 30}
+"""Contenders that are worked out: epochs of all seeds that share a cache."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +48,26 @@ def measure(
         for name in list(contenders)[:: -1 if number % 2 else 1]:
             count = counts[name]
             # A lead-in, not timed: it uses up what workers prepared while others had their turn.
-            _seconds(contenders[name], max(1, count // 5), device)
-            times[name].append(1000 * _seconds(contenders[name], count, device) / count)
+            seconds(contenders[name], max(1, count // 5), device)
+            times[name].append(1000 * seconds(contenders[name], count, device) / count)
         say(f"round {number + 1}/{effort.rounds}  " + "  ".join(f"{name} {own[-1]:.2f}" for name, own in times.items()))
     return times
 
 
-def _turn_length(steps: Steps, seconds: float | None, most: int, device: torch.device) -> int:
+def _turn_length(steps: Steps, asked: float | None, most: int, device: torch.device) -> int:
     """Steps that take about so many seconds, found by doubling; the first steps are slow, and are left out."""
-    _seconds(steps, 2, device)
-    if seconds is None:
+    seconds(steps, 2, device)
+    if asked is None:
         return 2
-    count, took = 1, _seconds(steps, 1, device)
-    while took < seconds / 4 and 2 * count <= most:
+    count, took = 1, seconds(steps, 1, device)
+    while took < asked / 4 and 2 * count <= most:
         count *= 2
-        took = _seconds(steps, count, device)
-    return min(most, max(2, round(count * seconds / took)))
+        took = seconds(steps, count, device)
+    return min(most, max(2, round(count * asked / took)))
 
 
-def _seconds(steps: Steps, count: int, device: torch.device) -> float:
+def seconds(steps: Steps, count: int, device: torch.device) -> float:
+    """How long so many steps take, from a device with nothing to do until it has done them."""
     _wait(device)
     begun = time.perf_counter()
     steps(count)
@@ -89,6 +94,19 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
 
+def with_filling(times: Times, views: int) -> Times:
+    """Add what a step takes with its part of the cache's filling, where a cached step and the filling were timed.
+
+    Both parts are measured, their sum is worked out round by round: over whole runs, the teacher must still be asked
+    of a share of the images, which depends on how many epochs (of all seeds together) draw from so many ``views``.
+    """
+    if FILLING not in times:
+        return times
+    parts = [*zip(times[CACHED], times[FILLING], strict=True)]
+    shares = {name: asked_anew(epochs, views) for name, epochs in RUNS.items()}
+    return times | {name: [step + share * batch for step, batch in parts] for name, share in shares.items()}
+
+
 def ratio(times: Times, slow: str, fast: str) -> Spread:
     """How many times faster ``fast`` is than ``slow``: round by round, since both had the same machine only there."""
     return Spread.of([a / b for a, b in zip(times[slow], times[fast], strict=True)])
@@ -110,4 +128,5 @@ def results(workload: str, times: Times) -> list[dict[str, Any]]:
             "speedup_over_bare": ratio(times, "bare", name).median,
         }
         for name, own in times.items()
+        if name != FILLING
     ]

@@ -188,6 +188,25 @@ def impressions(
 
 
 @app.command()
+def curves(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="TABLE/ROW[.STAGE]#SEED: its test error, or accuracy, by step."),
+    ] = None,
+    loss: Annotated[
+        list[str] | None, typer.Option("--loss", metavar="RUN", help="The loss terms of this run (may be repeated).")
+    ] = None,
+    profile: Annotated[Profile, typer.Option(help="Of the runs.")] = "paper",
+    data: DataOption = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the curves here (.png or .svg).")] = None,
+) -> None:
+    """How runs went, from their records: the first and the last epoch, and every epoch in a figure."""
+    from bench.cli import curves as learning
+
+    learning.curves(runs or [], loss or [], profile, data, figure)
+
+
+@app.command()
 def estimate(
     table: TableName,
     profile: Annotated[Profile, typer.Option(help="Which profile to estimate.")] = "paper",

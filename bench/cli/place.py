@@ -1,6 +1,7 @@
 """Where recipes, results and data lie."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from bench.errors import UsageError
 from bench.graph import Run, plan
 from bench.profiles import Profile
 from bench.recipe import Library, load
+from bench.schema import nearest
 from bench.store import Store
+
+_RUN = re.compile(r"([^/#]+)/([^/.#]+)(?:\.([^/.#]+))?#(\d+)")
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,24 @@ class Place:
 
 
 def chosen(place: Place, name: str, profile: Profile) -> Run:
-    """The run that a person names as ``TABLE/ROW#SEED``; UsageError if that is no name, or of no run."""
-    row, hash_, seed = name.partition("#")
-    table, slash, row = row.partition("/")
-    if not hash_ or not slash or not seed.isdecimal():
+    """The run that a person names as ``TABLE/ROW[.STAGE]#SEED``, of the row's last stage if no other.
+
+    Raises:
+        UsageError: that is no name, or of no run.
+    """
+    match = _RUN.fullmatch(name)
+    if match is None:
         raise UsageError(f"{name!r} names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1")
+    table, row, stage, seed = match.groups()
     graph = plan(place.library(), [table], profile, rows=[row], seeds=[int(seed)], absent=place.absent)
-    return graph.rows[table, row][int(seed)]
+    last = graph.rows.get((table, row), {}).get(int(seed))
+    if last is None:
+        raise UsageError(f"row {row!r} of {table} has no run of seed {seed}")
+    earlier = {run.stage.name: run for run in graph.runs.values() if run.name == f"{table}/{row}.{run.stage.name}"}
+    stages = {**earlier, last.stage.name: last}
+    if stage and stage not in stages:
+        raise UsageError(f"row {row!r} of {table} has no stage {stage!r}; {nearest(stage, stages)}")
+    return stages[stage] if stage else last
 
 
 def default_profile(device: str | None) -> Profile:

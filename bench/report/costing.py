@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.cost import CostTable, cost_of, forward_flops, images_of, step_macs, training_flops
+from bench.cost import CostTable, cost_of, forward_flops, step_macs, steps_taken, training_flops
 from bench.graph import Run, plan
 from bench.recipe import Library, Row, Table
 from bench.recipe.model import Metric
@@ -51,12 +51,7 @@ def iterations(library: Library, table: Table, row: Row) -> int:
     A stage with a seed of its own is one run for all of them. What another row trained does not count.
     """
     planned = plan(library, [table.name], "paper", rows=[row.name], seeds=row.seeds[: row.nets]).runs.values()
-    return sum(_steps(run) for run in planned if run.kind == "train" and run.stage in row.stages)
-
-
-def _steps(run: Run) -> int:
-    schedule = run.stage.schedule
-    return schedule.iterations or (schedule.epochs or 0) * -(-images_of(run, "train") // schedule.batch)
+    return sum(steps_taken(run) for run in planned if run.kind == "train" and run.stage in row.stages)
 
 
 def training(row: Row, run: Run, costs: CostTable) -> Training:

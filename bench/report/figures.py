@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
+from bench.report.traces import Trace
 
 _NUMBERED = 20  # classes up to which each cell's number is printed
+_DASHES = ("-", "--", "-.", ":")
 
 
 def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, path: Path) -> None:
@@ -92,6 +94,36 @@ def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Pat
             pixels = image.astype(np.float64).transpose(1, 2, 0)
             low, high = pixels.min(), pixels.max()
             axes.imshow((pixels - low) / max(high - low, 1e-12), cmap="gray", vmin=0, vmax=1)
+    figure.suptitle(title, fontsize=11)
+    _save(figure, path)
+
+
+def learning_curves(panels: Mapping[str, Sequence[Trace]], title: str, path: Path) -> None:
+    """Draw quantities over the training steps, one panel each, to a PNG or SVG file as its suffix says.
+
+    Traces of one name, which are seeds of one run, share their colour and dashes.
+
+    Raises:
+        UsageError: another suffix.
+    """
+    _check_suffix(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (quantity, traces) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        names = list(dict.fromkeys(trace.name for trace in traces))
+        for trace in traces:
+            k = names.index(trace.name)
+            axes.plot(trace.steps, trace.values, f"C{k}", ls=_DASHES[k % len(_DASHES)], marker=".", lw=1.2)
+        firsts = [[trace.name for trace in traces].index(name) for name in names]
+        axes.legend([axes.lines[i] for i in firsts], names, fontsize=9, frameon=False)
+        axes.set_xlabel("Training step")
+        axes.set_ylabel(quantity)
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # from zero, so that a fall is seen at its size
+        axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11)
     _save(figure, path)
 

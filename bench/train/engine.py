@@ -33,7 +33,8 @@ class Job:
     """All that a run needs, built and loaded: the engine knows nothing of files but its checkpoint.
 
     ``taken`` names what was loaded from other runs; a checkpoint goes on only with the same. With ``answers``, the
-    teacher's logits are looked up there, and it is asked only of views that are new.
+    teacher's logits are looked up there, and it is asked only of views that are new. ``compiled`` puts the networks
+    through torch.compile: other bits, so it is never chosen by a clock.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Job:
     checkpoint: Path
     taken: dict[str, dict[str, str]]
     answers: Answers | None = None
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class Training:
         dtype = device.weights_dtype(job.precision)
         for network in (*job.networks, *job.teachers):
             network.to(job.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if job.compiled:
+                network.compile(dynamic=False)  # in place: weights keep their names
         job.method.to(job.device, dtype).train()
         for teacher in job.teachers:
             teacher.eval().requires_grad_(False)

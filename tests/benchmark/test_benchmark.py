@@ -3,21 +3,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from bench.benchmark.__main__ import page
-from bench.benchmark.measure import Effort, measure, overhead_percent, ratio
-from bench.benchmark.task import WORKLOADS
+from bench.benchmark import calibration, contenders
+from bench.benchmark.__main__ import main, page, written
+from bench.benchmark.contenders import CACHED, FILLING
+from bench.benchmark.measure import RUNS, Effort, measure, overhead_percent, ratio, with_filling
+from bench.benchmark.task import WORKLOADS, make_task
+from bench.train.engine import Training
 
 CPU = torch.device("cpu")
 CONTENDERS = ["bare", "classic", "bare-same-settings", "kdbench"]
+KD = "kd-resnet110-resnet32"
 
 
 def test_the_file_of_a_quick_benchmark(tmp_path: Path) -> None:
-    # In a process of its own, since the classic loop forks workers.
     path = tmp_path / "new" / "benchmark.json"
+    # In a process of its own, since the classic loop forks workers.
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "bench.benchmark", "--quick", "--out", str(path)],
         capture_output=True,
@@ -29,7 +34,8 @@ def test_the_file_of_a_quick_benchmark(tmp_path: Path) -> None:
     assert isinstance(found["device"]["name"], str)
     assert isinstance(found["device"]["bf16_native"], bool)
     rows = [(entry["workload"], entry["contender"]) for entry in found["results"]]
-    assert rows == [(workload, contender) for workload in WORKLOADS for contender in CONTENDERS]
+    cached = {KD: [CACHED, *RUNS]}
+    assert rows == [(workload, name) for workload in WORKLOADS for name in CONTENDERS + cached.get(workload, [])]
     for entry in found["results"]:
         spread = entry["ms_per_step"]
         assert 0 < spread["min"] <= spread["median"] <= spread["max"]
@@ -37,6 +43,76 @@ def test_the_file_of_a_quick_benchmark(tmp_path: Path) -> None:
         assert entry["speedup_over_bare"] > 0
         assert f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})" in done.stdout
     assert list(found["harness_overhead_percent"]) == list(WORKLOADS)
+    assert list(found["cache_filling_ms_per_batch"]) == [KD]
+    assert "calibration" not in found
+
+
+def test_without_cuda_there_is_nothing_to_calibrate(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--calibrate", "--compiled", "--device", "cpu"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    told = "kdbench: make benchmark-gpu needs CUDA, which is not here; make benchmark does without\n"
+    assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_the_limits_of_a_device() -> None:
+    found = calibration.calibrate(torch.device("cuda"))
+    assert found == written(torch.device("cuda"), {}, found)["calibration"]
+    assert min(found.values()) > 0
+    assert found["chained_kernel_us"] < found["graph_replay_us"]
+
+
+def test_the_limits_that_need_no_graph() -> None:
+    assert calibration.launch(CPU) > 0
+    assert calibration.bandwidth(CPU, 1000) > 0
+    assert calibration.products(CPU, 8) > 0
+
+
+def test_a_cached_step_and_its_part_of_the_filling() -> None:
+    # In the second round the machine is ten times slower.
+    times = with_filling({"bare": [8.0, 80.0], CACHED: [2.0, 20.0], FILLING: [10.0, 100.0]}, views=162)
+    # Of what a teacher does without a cache, 0.11 is left over 300 epochs of five seeds, and 0.92 over 30 of one.
+    assert times[f"{CACHED}-300x5"] == pytest.approx([2 + 1.08, 20 + 10.8], abs=0.02)
+    assert times[f"{CACHED}-30x1"] == pytest.approx([2 + 9.15, 20 + 91.5], abs=0.05)
+    assert with_filling({"bare": [8.0]}, views=162) == {"bare": [8.0]}
+
+
+def test_no_cached_step_asks_the_teacher_but_the_filling_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, teachers = make_task(WORKLOADS[KD], CPU, tiny=True), []
+
+    def training(*given: Any, **more: Any) -> Training:
+        made = _training(*given, **more)
+        teachers.extend(made.job.teachers)
+        return made
+
+    _training = contenders._training
+    monkeypatch.setattr(contenders, "_training", training)
+    found = contenders.cached(task, pytest.fail)
+    asked: list[int] = []
+    teachers[0].register_forward_hook(lambda module, given, answer: asked.append(len(given[0])))
+    found[CACHED](3)
+    assert asked == []
+    found[FILLING](2)
+    assert asked == [task.batch, task.batch]
+
+
+def test_what_is_left_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, told = make_task(WORKLOADS[KD], CPU, tiny=True), list[str]()
+    monkeypatch.setattr(contenders, "pays", lambda *of: False)
+    assert contenders.cached(task, told.append) == {}
+
+    def no_compiler(*given: Any, **more: Any) -> None:
+        raise RuntimeError("no C++ compiler\nand much more")
+
+    monkeypatch.setattr(contenders, "_training", no_compiler)
+    assert contenders.compiled_kdbench(task, told.append) == {}
+    assert told == [
+        "kdbench-cached left out: no run would have a cache here, for lack of memory",
+        "compiling ...",
+        "kdbench-compiled left out: no C++ compiler",
+    ]
 
 
 def test_ratios_are_taken_round_by_round() -> None:
@@ -57,11 +133,11 @@ def test_turns_alternate_and_last_as_long_as_asked() -> None:
         turns.append((name, count))
         time.sleep(seconds * count)
 
-    contenders = {"a": lambda count: steps("a", 0.001, count), "b": lambda count: steps("b", 0.01, count)}
-    times = measure(contenders, Effort(rounds=2, seconds=0.1), 50, CPU, lambda said: None)
+    loops = {"a": lambda count: steps("a", 0.001, count), "b": lambda count: steps("b", 0.01, count)}
+    times = measure(loops, Effort(rounds=2, seconds=0.1), 50, CPU, lambda said: None)
     order = [name for name, _ in turns[-8:]]  # a lead-in before each turn
     assert order == ["a", "a", "b", "b", "b", "b", "a", "a"]
-    longest = {name: max(count for own, count in turns if own == name) for name in contenders}
+    longest = {name: max(count for own, count in turns if own == name) for name in loops}
     assert longest["a"] <= 50
     assert 2 <= longest["b"] <= 10
     assert [len(own) for own in times.values()] == [2, 2]

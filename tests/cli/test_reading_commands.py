@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from bench.cli.app import main
-from bench.graph import plan
+from bench.graph import Run, plan
 from bench.recipe import load
-from bench.store import Store
+from bench.store import Record, Store
 from tests.handmade import SMALL, changed, record, write
 
 REPO = Path(__file__).parents[2]
-COMMANDS = ["list", "check", "run", "report", "cost", "similarity", "estimate", "prepare", "gpu", "collect"]
+COMMANDS = ["list", "check", "run", "report", "cost", "curves", "similarity", "estimate", "prepare", "gpu", "collect"]
 Kdbench = Callable[..., tuple[int, str, str]]
 
 
@@ -111,6 +111,59 @@ def test_similarity_as_csv_and_figure(kdbench: Kdbench, shipped: Path) -> None:
     assert "heat map drawn in a.svg" in out
 
 
+def gone(run: Run, *epochs: tuple[float | None, float]) -> Record:
+    """A record of a run that went so: cross-entropy and test error after each epoch."""
+    networks = [[{"loss": {"ce": loss}, "test_error": error}] for loss, error in epochs]
+    return record(run, curve=[{"epoch": i, "networks": each} for i, each in enumerate(networks, start=1)])
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """The small recipe, with short records of a row of two stages and of a plain one."""
+    planned = plan(load(write(tmp_path)), ["small"], "short", rows=["plain", "staged"], seeds=[1]).runs.values()
+    runs, store = {run.name: run for run in planned}, Store(tmp_path / "results")
+    store.add(gone(runs["small/staged.warm"], (4.5, 99.0)))
+    store.add(gone(runs["small/staged"], (3.0, 60.0)))
+    store.add(gone(runs["small/plain"], (3.5, 70.0)))
+    return tmp_path
+
+
+def test_curves_of_a_row_of_a_stage_of_it_and_in_a_figure(kdbench: Kdbench, trained: Path) -> None:
+    named = ("small/staged#1", "small/plain#1", "--loss", "small/staged.warm#1", "--profile", "short")
+    code, out, err = kdbench("curves", *named, "--figure", "curves.svg")
+    assert (code, err) == (0, "")
+    # A tenth of 100 iterations, and of 10 epochs of 1000 steps.
+    assert [line.split() for line in out.splitlines()[2:5]] == [
+        ["Loss,", "mean", "over", "the", "epoch", "small/staged.warm:", "ce", "#1", "4.5", "4.5", "10"],
+        ["Test", "error", "(%)", "small/staged", "#1", "60", "60", "1,000"],
+        ["Test", "error", "(%)", "small/plain", "#1", "70", "70", "1,000"],
+    ]
+    drawn = (trained / "curves.svg").read_text(encoding="utf-8")
+    assert "A small table" in drawn
+    assert "short profile: not a result of the paper" in drawn
+
+
+def test_curves_of_a_run_that_diverged_end_in_nan(kdbench: Kdbench, tmp_path: Path) -> None:
+    (run,) = plan(load(write(tmp_path)), ["small"], "paper", rows=["plain"], seeds=[2]).runs.values()
+    Store(tmp_path / "results").add(gone(run, (3.5, 70.0), (None, 99.0)))
+    code, out, _ = kdbench("curves", "--loss", "small/plain#2")
+    assert (code, out.split()[-3:]) == (0, ["3.5", "nan", "2,000"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a run, as in efficiency/mnist-teacher#1"),
+        (["small/plain"], "'small/plain' names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1"),
+        (["small/plain#2"], "small/plain #2 has no record; `kdbench run small --profile short` trains it"),
+        (["small/staged.worm#1"], "row 'staged' of small has no stage 'worm'; did you mean 'warm'?"),
+        (["small/nothing#1"], "row 'nothing' of small has no run of seed 1"),
+    ],
+)
+def test_curves_that_cannot_be_shown(kdbench: Kdbench, trained: Path, arguments: list[str], message: str) -> None:
+    assert kdbench("curves", *arguments, "--profile", "short") == (2, "", f"kdbench: {message}\n")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(kdbench: Kdbench, command: str) -> None:
     code, out, err = kdbench(command, "--help")
@@ -180,11 +233,14 @@ for line in sys.argv[1].split(";"):
     assert "torch" not in sys.modules, line
 """
 READING = (
-    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;similarity cifar10 --figure a.svg"
+    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;similarity cifar10 --figure a.svg;"
+    "curves dml-table2/dml#1 --figure b.svg"
 )
 
 
 def test_no_reading_command_imports_torch(shipped: Path) -> None:
+    planned = plan(load(shipped / "recipes"), ["dml-table2"], "paper", rows=["dml"], seeds=[1])
+    Store(shipped / "results").add(record(planned.rows["dml-table2", "dml"][1]))
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(REPO)!r})\n{WITHOUT_TORCH}", READING]
     ended = subprocess.run(command, cwd=shipped, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr

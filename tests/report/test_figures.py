@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from bench.report.figures import gallery, heatmap
+from bench.report.figures import gallery, heatmap, learning_curves
+from bench.report.traces import Trace
 
 
 @pytest.mark.parametrize("count", [2, 10, 100])
@@ -60,3 +61,22 @@ def test_a_gallery_stretches_each_image_to_its_own_range(tmp_path):
     assert picture[:half].min() < 0.05
     assert picture[half:].min() < 0.05
     assert len(np.unique(picture[:half].round(2))) > 50
+
+
+def test_seeds_of_one_run_share_a_line_of_the_legend_and_each_quantity_has_a_panel(tmp_path):
+    first, second = (Trace("table/fsp", seed, (79, 158), (12.0, 20.0 + seed)) for seed in (1, 2))
+    alone = Trace("table/alone", 1, (79, 158), (4.0, float("nan")))
+    flow = Trace("table/fsp.flow: fsp", 1, (79, 100), (3.0, 0.5))
+    panels = {"Loss": [flow], "Test accuracy (%)": [first, alone, second]}
+    for name in ("a.svg", "b.svg"):
+        learning_curves(panels, "Title\nshort profile: not a result of the paper", tmp_path / name)
+    text = (tmp_path / "a.svg").read_text()
+    assert text == (tmp_path / "b.svg").read_text()
+    comments = re.findall("<!-- (.*?) -->", text)
+    once = {"table/fsp", "table/alone", "table/fsp.flow: fsp", "Loss", "Test accuracy (%)"}
+    assert once <= {said for said in comments if comments.count(said) == 1}
+    assert comments.count("Training step") == 2
+    assert "not a result of the paper" in text
+    # One line each in the panels, one each in the legends.
+    colours = re.findall(r"stroke: (#1f77b4|#ff7f0e); stroke-width: 1.2", text)
+    assert sorted(colours) == ["#1f77b4"] * 5 + ["#ff7f0e"] * 2

@@ -1,0 +1,70 @@
+"""``kdbench curves``: how runs went, epoch by epoch, as their records tell it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.cli.place import Place, chosen
+from bench.errors import UsageError
+from bench.graph import Run
+from bench.profiles import Profile
+from bench.recipe.model import Quality
+from bench.report.figures import learning_curves
+from bench.report.traces import Trace, loss_traces, quality_traces
+from bench.store import Record, Store
+
+
+def curves(
+    runs: Sequence[str], losses: Sequence[str], profile: Profile, data: Path | None, figure: Path | None
+) -> None:
+    """Print the first and the last epoch of each curve; draw the curves, losses to the left.
+
+    Args:
+        runs: each ``TABLE/ROW[.STAGE]#SEED``: those whose test error or accuracy is shown, as the first one's table
+            has it.
+        losses: those whose loss terms are shown.
+        profile: of all of them.
+        data: the data folder, which tells the smoke profile whether it took a stand-in.
+        figure: where to draw them, if anywhere.
+
+    Raises:
+        UsageError: no run is named, there is no such run, or it has no record.
+    """
+    if not runs and not losses:
+        raise UsageError("name a run, as in efficiency/mnist-teacher#1")
+    place = Place.find(data)
+    library = place.library()
+    tables = [library.table(name.partition("/")[0]) for name in (*runs, *losses)]
+    panels = _panels(place, runs, losses, profile, tables[0].metric)
+    rows = [
+        [quantity, f"{trace.name} #{trace.seed}", trace.values[0], trace.values[-1], trace.steps[-1]]
+        for quantity, traces in panels.items()
+        for trace in traces
+    ]
+    print(tabulate(rows, ["", "run", "first epoch", "last epoch", "steps"], "simple", floatfmt=".4g", intfmt=","))
+    if figure is not None:
+        told = f"{profile} profile" + ("" if profile == "paper" else ": not a result of the paper")
+        learning_curves(panels, "\n".join([*dict.fromkeys(table.title for table in tables), told]), figure)
+        print(f"figure drawn in {figure}")
+
+
+def _panels(
+    place: Place, runs: Sequence[str], losses: Sequence[str], profile: Profile, metric: Quality
+) -> dict[str, list[Trace]]:
+    """What is shown, by quantity; losses come first, as a first stage does."""
+    store = place.store()
+    found = {name: _recorded(store, chosen(place, name, profile)) for name in (*losses, *runs)}
+    panels = {
+        "Loss, mean over the epoch": [trace for name in losses for trace in loss_traces(*found[name])],
+        f"Test {metric} (%)": [trace for name in runs for trace in quality_traces(*found[name], metric)],
+    }
+    return {quantity: traces for quantity, traces in panels.items() if traces}
+
+
+def _recorded(store: Store, run: Run) -> tuple[Run, Record]:
+    record = store.current(run)
+    if record is None:
+        command = f"kdbench run {run.name.partition('/')[0]} --profile {run.profile}"
+        raise UsageError(f"{run.name} #{run.seed} has no record; `{command}` trains it")
+    return run, record
