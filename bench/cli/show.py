@@ -1,6 +1,7 @@
 """The commands that only read: tables, checks, reports and costs; none of them imports torch."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -70,6 +71,8 @@ def report(table: str, form: Format, profile: Profile, data: Path | None, *, wri
     if not write:
         print(render(sheet, form).rstrip("\n"))
         return
+    if not any(measured.values for line in sheet.lines for measured in line.smaller):
+        sheet = replace(sheet, smaller=None)  # a column of nothing
     path = place.results / "tables" / f"{table}.md"
     write_atomic(path, render(sheet, "markdown").encode())
     print(f"written to {path}")
