@@ -48,6 +48,8 @@ def check_claims(table: Table, found: dict[str, Node]) -> None:
             if name not in trained:
                 says = "trains nothing" if name in table.rows else f"is no row; {schema.nearest(name, trained)}"
                 raise fault(found["claims"].value[i], f"claims: {name!r} {says}")
+        if claim.alike and "ensemble" not in table.columns:
+            raise fault(found["claims"].value[i], "claims: 'alike: ensembles' needs the column 'ensemble'")
 
 
 def check_assumed(found: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:

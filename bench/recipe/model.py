@@ -166,11 +166,15 @@ class Words:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper that says that row ``better`` beats row ``worse``; both name rows of this table."""
+    """A sentence of the paper that says that row ``better`` beats row ``worse``; both name rows of this table.
+
+    Of ``alike: ensembles`` it says instead that the rows' ensembles are within the margin of each other.
+    """
 
     text: str
     better: str
     worse: str
+    alike: Literal["ensembles"] | None = None
 
 
 @dataclass(frozen=True)

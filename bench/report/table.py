@@ -11,7 +11,7 @@ from bench.report.costing import COST_METRICS, cost_cells, iterations, training
 from bench.report.measure import BOTH, Samples, caveats, collect, ensemble, errors, measure, protocols
 from bench.report.notes import Footnotes, assumption
 from bench.report.sheet import Claimed, CostCell, Line, Provenance, Sheet
-from bench.report.verdict import Verdict, claim, combine
+from bench.report.verdict import Verdict, alike, claim, combine
 from bench.store import Store
 
 
@@ -140,6 +140,11 @@ def _smaller_notes(row: Row, samples: Samples) -> Iterator[str]:
 
 def _claimed(sources: _Sources, said: Claim) -> Claimed:
     rows = [sources.table.rows[name] for name in (said.better, said.worse)]
+    if said.alike:
+        graph, store, name, metric = sources.paper, sources.store, sources.table.name, sources.table.metric
+        found = [ensemble(graph, store, name, row, metric) for row in rows]
+        means = [one.mean if one else None for one in found]
+        return Claimed(said.text, rows[0].label, rows[1].label, alike(means[0], means[1], sources.table.margin))
     followed = [protocol for protocol in BOTH if any(protocol in protocols(row, sources.table.metric) for row in rows)]
     samples = [collect(sources.paper, sources.store, sources.table.name, row) for row in rows]
     verdicts: dict[str, Verdict] = {

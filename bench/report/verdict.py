@@ -121,6 +121,17 @@ def claim(better: Mapping[int, float], worse: Mapping[int, float]) -> Verdict:
     return Verdict(word, f"n = {n}, mean difference {d:.2f}, {shown}", n, d, se, n - 1, p=p)
 
 
+def alike(better: float | None, worse: float | None, margin: float) -> Verdict:
+    """Whether the mean accuracies or errors (%) of two rows' ensembles are within the margin of each other.
+
+    Ensembles of the same seeds share networks, so there is no test: the means are compared as they are.
+    """
+    if better is None or worse is None:
+        return Verdict("no runs yet", "the ensembles of both rows are needed")
+    d = better - worse
+    return Verdict("holds" if abs(d) <= margin else "contradicted", f"difference of the means {d:+.2f}", d=d)
+
+
 def _tail(d: float, se: float, dof: int) -> float:
     """Probability of a mean of ``d`` or more where the true one is 0."""
     from scipy.special import stdtr

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.recipe import Cell
-from bench.report.verdict import Verdict, claim, combine, judge, judge_cost
+from bench.report.verdict import Verdict, alike, claim, combine, judge, judge_cost
 
 # Multiples of 1/64 are added and subtracted without rounding, so that properties hold exactly.
 SIXTY_FOURTHS = st.integers(-64 * 50, 64 * 50).map(lambda k: k / 64)
@@ -223,3 +223,15 @@ def test_training_cannot_cost_less_than_the_network_that_it_runs(
 
 def test_a_training_cost_of_one_network_is_its_own() -> None:
     assert judge_cost(5.05, 5.063, 5.06).word == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "word"),
+    [(67.6, 67.2, "holds"), (67.2, 67.6, "holds"), (68.0, 67.2, "contradicted"), (None, 67.2, "no runs yet")],
+)
+def test_ensembles_are_alike_within_the_margin(better: float | None, worse: float | None, word: str) -> None:
+    found = alike(better, worse, 0.5)
+    assert found.word == word
+    assert found.p is None
+    if better is not None:
+        assert found.d == pytest.approx(better - worse)
