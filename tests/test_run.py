@@ -49,7 +49,7 @@ def test_all_that_has_no_record_sources_first(graph: Graph, store: Store) -> Non
         ("large", "train", 2),
         ("kd", "train", 1),
         ("kd", "train", 2),
-        ("staged", "warm", 1),
+        ("staged.warm", "warm", 1),
         ("staged", "task", 1),
         ("staged", "task", 2),
     ]
@@ -112,7 +112,7 @@ def test_lost_weights_are_followed_to_the_sources_of_the_source(graph: Graph, st
     done(store, *rows(graph, "large"), task[0].sources["init"], weights=False)
     assert named(todo(task, store)) == [
         ("large", "train", 1),
-        ("staged", "warm", 1),
+        ("staged.warm", "warm", 1),
         ("staged", "task", 1),
         ("staged", "task", 2),
     ]

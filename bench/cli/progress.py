@@ -41,7 +41,7 @@ def title(run: Run) -> str:
 def measured(entry: dict[str, Any]) -> str:
     """Loss and test error of every network of an epoch; of images that are made, how many miss their class."""
     losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
-    errors = "/".join(f"{net.get('test_error', net['train_error']):.2f}" for net in entry["networks"])
+    errors = "/".join(f"{net['test_error' if 'test_error' in net else 'train_error']:.2f}" for net in entry["networks"])
     return f"loss {losses}  error {errors} %"
 
 
