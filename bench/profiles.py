@@ -10,7 +10,7 @@ from bench.recipe import Schedule, Stage, Subset
 Profile = Literal["paper", "short", "smoke"]
 PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke")
 SMOKE_IMAGES, SMOKE_TEST_IMAGES, SMOKE_BATCH, SMOKE_SEEDS = 256, 200, 32, 2
-SMOKE_EPOCHS, SMOKE_ITERATIONS = 2, 16
+SMOKE_EPOCHS, SMOKE_ITERATIONS = 2, 4
 
 
 def under(stage: Stage, profile: Profile, absent: Callable[[str], bool]) -> Stage:
