@@ -66,8 +66,7 @@ def impressions(
 
 
 def _artifact(store: Store, run: Run, table: str) -> dict[str, NDArray[Any]]:
-    usable = store.usable(run)
-    if usable is None:
+    found = checkpoint.artifact(store, run)
+    if found is None:
         raise UsageError(f"what {run.name} left is not here; run `kdbench run {table}` first")
-    tensors = checkpoint.read(store.verified(*usable))[0]
-    return {name.removeprefix("net0."): tensor.numpy() for name, tensor in tensors.items()}
+    return {name.removeprefix("net0."): tensor.numpy() for name, tensor in found[1].items()}

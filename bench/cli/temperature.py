@@ -34,13 +34,12 @@ def temperature(
     """
     place = Place.find(data)
     found = chosen(place, run, profile)
-    store = place.store()
-    usable = store.usable(found)
-    if usable is None:
+    left = checkpoint.artifact(place.store(), found)
+    if left is None:
         raise UsageError(f"the logits of {run} are not here; train it with `kdbench run {run.partition('/')[0]}`")
     if min(temperatures) <= 0:
         raise UsageError("a temperature is above 0")
-    logits = checkpoint.read(store.verified(*usable))[0]["logits0"].double().numpy()
+    logits = left[1]["logits0"].double().numpy()
     if not 0 <= image < len(logits):
         raise UsageError(f"no test image {image}; they are numbered 0 to {len(logits) - 1}")
     classes = CLASSES.get(found.stage.data.set, tuple(map(str, range(logits.shape[1]))))

@@ -77,11 +77,10 @@ class Local:
         return record
 
     def _taken(self, source: Run) -> tuple[Record, dict[str, torch.Tensor]]:
-        usable = self.store.usable(source)
-        if usable is None:
+        found = checkpoint.artifact(self.store, source)
+        if found is None:
             raise StoreError(f"{source.name} seed {source.seed}: its weights are not here; run its table first")
-        record, path = usable
-        return record, checkpoint.read(self.store.verified(record, path))[0]
+        return found
 
     def _train(self, work: "_Work") -> tuple[str, Trained]:
         run, tensors = work.run, work.tensors

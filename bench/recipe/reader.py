@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -166,7 +166,7 @@ class _Reader:
             precision=read(Stage.__annotations__["precision"], said["precision"], f"{noun}.precision"),
             **{edge: self.ref(said[edge], row) for edge in EDGES if edge in said},
             seed=read(PositiveInt, said["seed"], f"{noun}.seed") if "seed" in said else None,
-            teacher_cache=read(Literal["auto", "off"], said["teacher_cache"], f"{noun}.teacher_cache")
+            teacher_cache=read(Stage.__annotations__["teacher_cache"], said["teacher_cache"], f"{noun}.teacher_cache")
             if "teacher_cache" in said
             else "auto",
             where=_where(node),

@@ -12,7 +12,9 @@ from bench.report.verdict import Verdict, judge_cost
 COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations")
 
 
-def cost_cells(row: Row, run: Run, steps: int, costs: CostTable, wanted: Sequence[Metric]) -> dict[Metric, CostCell]:
+def cost_cells(
+    row: Row, run: Run, steps: int | None, costs: CostTable, wanted: Sequence[Metric]
+) -> dict[Metric, CostCell]:
     """Published and derived costs of a row, ``run`` being one of its last stage and ``steps`` its :func:`iterations`.
 
     Params in millions, trcost and tecost in 1e8 FLOPs an image.

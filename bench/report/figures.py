@@ -23,15 +23,11 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
     Raises:
         UsageError: another suffix.
     """
-    _check_suffix(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import PowerNorm
-    from matplotlib.figure import Figure
 
     numbered = len(classes) <= _NUMBERED
     side = 2.6 + 0.6 * len(classes) if numbered else 2.0 + 0.1 * len(classes)
-    figure = Figure(figsize=(side, 0.9 * side), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(path, side, 0.9 * side)
     axes = figure.add_subplot()
     image = axes.imshow(matrix, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0))
     figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02).outline.set_visible(False)
@@ -50,12 +46,7 @@ def softened(
     Raises:
         UsageError: another suffix.
     """
-    _check_suffix(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.8 * len(temperatures) + 1, 0.3 * len(classes) + 1.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(path, 1.8 * len(temperatures) + 1, 0.3 * len(classes) + 1.2)
     panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
     for axes, row, t in zip(panels, soft, temperatures, strict=True):
         axes.barh(range(len(classes)), row, color="#2171b5")
@@ -77,13 +68,8 @@ def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Pat
     Raises:
         UsageError: another suffix.
     """
-    _check_suffix(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = max(map(len, rows.values()))
-    figure = Figure(figsize=(0.9 * columns + 1.2, 0.9 * len(rows) + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(path, 0.9 * columns + 1.2, 0.9 * len(rows) + 0.6)
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, images) in zip(panels, rows.items(), strict=True):
         for axes in line:
@@ -106,12 +92,7 @@ def learning_curves(panels: Mapping[str, Sequence[Trace]], title: str, path: Pat
     Raises:
         UsageError: another suffix.
     """
-    _check_suffix(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(path, 5.2 * len(panels), 4.4)
     for axes, (quantity, traces) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         names = list(dict.fromkeys(trace.name for trace in traces))
         for trace in traces:
@@ -128,9 +109,16 @@ def learning_curves(panels: Mapping[str, Sequence[Trace]], title: str, path: Pat
     _save(figure, path)
 
 
-def _check_suffix(path: Path) -> None:
+def _figure(path: Path, width: float, height: float) -> Any:
+    """An empty figure of so many inches, if its file can be drawn."""
     if path.suffix not in (".png", ".svg"):
         raise UsageError(f"{path}: a figure is drawn as .png or .svg")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -88,7 +88,8 @@ def _line(sources: _Sources, row: Row) -> Line:
     measured = tuple(measure(row, samples, protocol, metric, cell, margin) for protocol in protocols(row, metric))
     verdicts: dict[str, Verdict] = {m.protocol: m.verdict for m in measured if m.verdict is not None}
     wanted = [metric for metric in sources.table.columns if metric in COST_METRICS]
-    steps = iterations(sources.library, sources.table, row)
+    # Each takes a plan of its own.
+    steps = iterations(sources.library, sources.table, row) if "iterations" in wanted else None
     costs = cost_cells(row, first_run, steps, sources.costs, wanted)
     marks["published"] = sources.notes.mark([cell.note] if cell and cell.note else [])
     marks["measured"] = sources.notes.mark(caveats(samples))

@@ -12,7 +12,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.errors import DeviceError, StoreError
-from bench.store import write_atomic
+from bench.graph import Run
+from bench.store import Record, Store, write_atomic
 
 Tensors = dict[str, Tensor]
 
@@ -104,6 +105,12 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read ({error}); delete it to start this run again") from None
+
+
+def artifact(store: Store, run: Run) -> tuple[Record, Tensors] | None:
+    """The record of a run whose artifact is here, and its tensors, verified; None if it is not here."""
+    usable = store.usable(run)
+    return None if usable is None else (usable[0], read(store.verified(*usable))[0])
 
 
 @torch.no_grad()
