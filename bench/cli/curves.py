@@ -1,6 +1,6 @@
 """``kdbench curves``: how runs went, epoch by epoch, as their records tell it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -36,7 +36,9 @@ def curves(
     place = Place.find(data)
     library = place.library()
     tables = [library.table(name.partition("/")[0]) for name in (*runs, *losses)]
-    panels = _panels(place, runs, losses, profile, tables[0].metric)
+    store = place.store()
+    found = {name: _recorded(store, chosen(library, name, profile, place.absent)) for name in (*losses, *runs)}
+    panels = _panels(found, runs, losses, tables[0].metric)
     rows = [
         [quantity, f"{trace.name} #{trace.seed}", trace.values[0], trace.values[-1], trace.steps[-1]]
         for quantity, traces in panels.items()
@@ -50,11 +52,9 @@ def curves(
 
 
 def _panels(
-    place: Place, runs: Sequence[str], losses: Sequence[str], profile: Profile, metric: Quality
+    found: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Quality
 ) -> dict[str, list[Trace]]:
     """What is shown, by quantity; losses come first, as a first stage does."""
-    store = place.store()
-    found = {name: _recorded(store, chosen(place, name, profile)) for name in (*losses, *runs)}
     panels = {
         "Loss, mean over the epoch": [trace for name in losses for trace in loss_traces(*found[name])],
         f"Test {metric} (%)": [trace for name in runs for trace in quality_traces(*found[name], metric)],

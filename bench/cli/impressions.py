@@ -43,7 +43,7 @@ def impressions(
         UsageError: no such run or class, the run takes no synthesised images, or they are not here.
     """
     place = Place.find(data)
-    source = chosen(place, run, profile).sources.get("transfer_set")
+    source = chosen(place.library(), run, profile, place.absent).sources.get("transfer_set")
     if source is None or source.teacher is None:
         raise UsageError(f"{run} is not trained on synthesised images")
     store, table = place.store(), run.partition("/")[0]

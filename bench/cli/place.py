@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Place:
         return not datasets.available(name, self.data)
 
 
-def chosen(place: Place, name: str, profile: Profile) -> Run:
+def chosen(library: Library, name: str, profile: Profile, absent: Callable[[str], bool]) -> Run:
     """The run that a person names as ``TABLE/ROW[.STAGE]#SEED``, of the row's last stage if no other.
 
     Raises:
@@ -60,7 +61,7 @@ def chosen(place: Place, name: str, profile: Profile) -> Run:
     if match is None:
         raise UsageError(f"{name!r} names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1")
     table, row, stage, seed = match.groups()
-    graph = plan(place.library(), [table], profile, rows=[row], seeds=[int(seed)], absent=place.absent)
+    graph = plan(library, [table], profile, rows=[row], seeds=[int(seed)], absent=absent)
     last = graph.rows.get((table, row), {}).get(int(seed))
     if last is None:
         raise UsageError(f"row {row!r} of {table} has no run of seed {seed}")

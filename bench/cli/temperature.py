@@ -33,7 +33,7 @@ def temperature(
         UsageError: no such run, image or temperature, or the run's logits are not here.
     """
     place = Place.find(data)
-    found = chosen(place, run, profile)
+    found = chosen(place.library(), run, profile, place.absent)
     left = checkpoint.artifact(place.store(), found)
     if left is None:
         raise UsageError(f"the logits of {run} are not here; train it with `kdbench run {run.partition('/')[0]}`")
