@@ -37,6 +37,8 @@ class Record:
 
     ``curve`` has one entry an epoch: loss terms and errors (%) of each network. ``taken`` gives, for each source, the
     record and the digest of the artifact that was really used. ``flops`` counts training steps, backward included.
+    ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
+    at most so many; None in records that are older than this field.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Record:
     artifact: str | None
     finished: str
     replica: int = 1
+    side_by_side: int | None = None
     schema: int = field(default=SCHEMA)
 
     @property
@@ -114,7 +117,7 @@ def from_json(text: str, shown: str) -> Record:
         if said["schema"] > SCHEMA:
             raise StoreError(f"{shown}: written by a newer kdbench (schema {said['schema']}); update kdbench")
         said["results"] = [Result(**result) for result in said["results"]]
-        return Record(**{f.name: said[f.name] for f in fields(Record)})
+        return Record(**{f.name: said[f.name] for f in fields(Record) if f.name in said})
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{shown}: not a record ({error}); move the file away, or take it from version control"

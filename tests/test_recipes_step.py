@@ -16,6 +16,7 @@ from bench.graph import Run
 from bench.networks import Network
 from bench.train.engine import Training
 from bench.train.synthesis import synthesise
+from bench.train.turns import to_the_end
 
 CPU, BATCH = torch.device("cpu"), 4
 
@@ -89,8 +90,8 @@ def test_a_step_of_every_row(name: str, tmp_path: Path) -> None:
     before, taught = copied(networks), copied(teachers)
     step.begin(0, 1)
     step.batches.run(1)
-    assert step.sums
-    assert all(total.isfinite() for total in step.sums.values())
+    assert step.sums.totals
+    assert all(total.isfinite() for total in step.sums.totals.values())
     for network, old in zip(networks, before, strict=True):
         # Only a stage before the last may leave something as it was: what its loss does not reach.
         untouched = {key for key, parameter in network.named_parameters() if parameter.grad is None}
@@ -120,7 +121,7 @@ def test_images_of_every_row_that_makes_some(name: str, tmp_path: Path) -> None:
     method = replace(stage.method, params={**stage.method.params, "count": 3})
     few = replace(run, stage=replace(stage, method=method, schedule=replace(stage.schedule, iterations=2)))
     work = make_synthesis(few, fresh_networks(run.teacher)[0], CPU, tmp_path / "unfinished", {})
-    images = synthesise(replace(work, precision="float32"), Silent()).tensors["images"]
+    images = to_the_end(synthesise(replace(work, precision="float32"), Silent())).tensors["images"]
     entry = registry.SETS[stage.data.set]
     assert images.shape == (3, entry.channels, entry.size, entry.size)
     assert images.isfinite().all()

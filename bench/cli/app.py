@@ -75,7 +75,10 @@ def run(
     ] = False,
     at_once: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs side by side on a CPU. [default: as many as cores, at most 8; on CUDA 1]"),
+        typer.Option(
+            min=1,
+            help="Runs side by side, at most. [default: one a core, up to 8; on CUDA 4, or as memory goes]",
+        ),
     ] = None,
 ) -> None:
     """Train what is missing of a table. The same command goes on where it was stopped."""

@@ -14,7 +14,7 @@ from bench.cli.place import Place
 from bench.cli.progress import watcher
 from bench.cost import Costs
 from bench.errors import KdbenchError, UsageError
-from bench.executors.inline import Inline
+from bench.executors.inline import MOST_ON_GPU, Inline
 from bench.executors.local import Local
 from bench.graph import Graph, plan
 from bench.profiles import PROFILES, Profile
@@ -41,7 +41,8 @@ def gpu(
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
     costs = Costs.read(place.results / "costs.json")
-    executor = Inline(Local(store, costs, place.data, download=False, where=where))
+    most = MOST_ON_GPU if where.type == "cuda" else 1
+    executor = Inline(Local(store, costs, place.data, download=False, where=where, side_by_side=most), most)
     known = set((store.root / "runs").glob("*.json")) - set(taken)
     try:
         with watcher() as watch:

@@ -12,7 +12,7 @@ from bench.cost import Costs, training_flops
 from bench.data import datasets
 from bench.errors import UsageError
 from bench.executors.estimate import measure, workloads
-from bench.executors.inline import Inline
+from bench.executors.inline import MOST_ON_GPU, Inline
 from bench.executors.local import Local
 from bench.executors.processes import Processes, cores
 from bench.graph import Graph, Run, plan
@@ -23,7 +23,7 @@ from bench.schema import nearest
 from bench.store import Record, Store
 from bench.train import device as devices
 
-MOST_AT_ONCE = 8
+MOST_ON_CPU = 8
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
     graph = plan(library, [table], profile, rows=rows, seeds=seeds, absent=place.absent)
     runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
     side_by_side = at_a_time(at_once, where, len(runs))
-    if side_by_side > 1:
+    if where.type == "cpu" and side_by_side > 1:
         # Here too, so that this device has the name that it gets in the records.
         torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // side_by_side)))
     _banner(place, graph, profile, len(runs), devices.name(where), side_by_side)
@@ -65,18 +65,16 @@ def run(
 
 
 def at_a_time(asked: int | None, where: torch.device, count: int) -> int:
-    """How many runs go on at a time: on a GPU one; small networks gain more from a second run than from a thread."""
-    if where.type == "cuda":
-        if asked not in (None, 1):
-            raise UsageError(f"--at-once {asked}: on a GPU runs go on one at a time")
-        return 1
-    return max(1, min(count, asked or min(cores(), MOST_AT_ONCE)))
+    """How many runs go on at a time, at most; on a CPU small networks gain more from a second run than a thread."""
+    default = MOST_ON_GPU if where.type == "cuda" else min(cores(), MOST_ON_CPU)
+    return max(1, min(count, asked or default))
 
 
 def _executor(store: Store, costs: Costs, data: Path, where: torch.device, side_by_side: int) -> Executor:
-    if side_by_side > 1:
+    if where.type == "cpu" and side_by_side > 1:
         return Processes(store, costs, data, count=side_by_side, threads=torch.get_num_threads())
-    return Inline(Local(store, costs, data, download=False, where=where))
+    local = Local(store, costs, data, download=False, where=where, side_by_side=side_by_side)
+    return Inline(local, side_by_side)
 
 
 def fetch(place: Place, runs: Sequence[Run]) -> None:

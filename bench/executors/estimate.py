@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +18,10 @@ from bench.executors.local import fresh_networks, make_job, make_network, make_s
 from bench.graph import Run
 from bench.train import device, schedule
 from bench.train.engine import TEST_BATCH, Training
+from bench.train.progress import Unwatched
 from bench.train.speed import Batches
 from bench.train.synthesis import synthesise
+from bench.train.turns import to_the_end
 
 TIMED_STEPS = 3
 
@@ -69,21 +70,11 @@ def _synthesis(run: Run, where: torch.device) -> Took:
     times, memory = [], 0
     for _ in range(2):
         work = make_synthesis(few, fresh_networks(run.teacher)[0], where, Path(), {})
-        made = synthesise(work, _Nobody())
+        made = to_the_end(synthesise(work, Unwatched()))
         times.append(made.seconds / TIMED_STEPS)
         memory = sum(t.nbytes for t in made.tensors.values())
     count, iterations = stage.method.params["count"], stage.schedule.iterations or 0
     return Took(times[-1], times[-1] * iterations * count / batch, memory * count // batch)
-
-
-class _Nobody:
-    """Nobody watches a step that is only timed."""
-
-    def step(self, epoch: int, step: int, steps: int) -> None:
-        pass
-
-    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
-        pass
 
 
 def _training(run: Run, where: torch.device) -> Took:

@@ -1,6 +1,5 @@
 """This machine: builds a run from its recipe and its sources, trains it, and leaves the artifact and the record."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from bench.data.names import CLASSES
 from bench.data.pictures import Pictures
 from bench.data.wordvectors import read_distances
 from bench.draws import generator
-from bench.errors import DeviceError, StoreError, WordsError
+from bench.errors import StoreError, WordsError
 from bench.executors.provenance import commit, libraries
 from bench.graph import Run
 from bench.methods.base import Method
@@ -32,10 +31,11 @@ from bench.train.progress import Progress
 from bench.train.schedule import total_steps
 from bench.train.synthesis import Synthesis, synthesise
 from bench.train.teacher_cache import Answers, pays, views_of
+from bench.train.turns import Turns, heard
 
 
 class Local:
-    """Carries out runs one after the other in this process.
+    """Carries out runs in this process.
 
     Args:
         store: where sources are taken from and records go.
@@ -43,21 +43,26 @@ class Local:
         folder: where data sets lie.
         download: whether a set that is not there may be downloaded into it.
         where: the device.
+        side_by_side: how many runs go on at a time at most, for the record.
     """
 
-    def __init__(self, store: Store, costs: Costs, folder: Path, *, download: bool, where: torch.device) -> None:
+    def __init__(
+        self, store: Store, costs: Costs, folder: Path, *, download: bool, where: torch.device, side_by_side: int = 1
+    ) -> None:
         self.store, self.costs, self.folder, self.download, self.device = store, costs, folder, download, where
+        self.side_by_side = side_by_side
         self.sets: dict[str, datasets.Images] = {}
         self.answers: tuple[str, Answers] | None = None
         self.threads = torch.get_num_threads()
 
     def execute(
         self, run: Run, progress: Progress, out_of_time: Callable[[float], bool] = lambda seconds: False
-    ) -> Record:
-        """Carry out one run whose sources are there.
+    ) -> Turns[Record]:
+        """Carry out one run whose sources are there; after its first turn a GPU holds all that the run will need.
 
         Raises:
             bench.train.progress.Stopped: time was up; the checkpoint is written.
+            torch.OutOfMemoryError: the GPU has too little that is free.
             KdbenchError: data, sources, device or checkpoint are not as the run needs them.
         """
         torch.set_num_threads(self.threads)  # a run that was resumed may have had others
@@ -67,12 +72,9 @@ class Local:
         taken = {edge: {"record": record.stem, "artifact": str(record.artifact)} for edge, (record, _) in found.items()}
         work = _Work(run, {edge: tensors for edge, (_, tensors) in found.items()}, taken, progress, out_of_time)
         carry_out = {"train": self._train, "synthesise": self._synthesise, "evaluate": self._evaluate}[run.kind]
-        with warnings.catch_warnings(record=True) as caught:
-            try:
-                precision, trained = carry_out(work)
-            except torch.OutOfMemoryError:
-                raise DeviceError(f"{run.name}: {device.name(self.device)} has too little free memory for it") from None
-        record = self._record(work, precision, trained, sorted({str(warning.message) for warning in caught}))
+        told: set[str] = set()
+        precision, trained = yield from heard(carry_out(work), told)
+        record = self._record(work, precision, trained, sorted(told))
         self.store.checkpoint(run).unlink(missing_ok=True)
         return record
 
@@ -82,7 +84,7 @@ class Local:
             raise StoreError(f"{source.name} seed {source.seed}: its weights are not here; run its table first")
         return found
 
-    def _train(self, work: "_Work") -> tuple[str, Trained]:
+    def _train(self, work: "_Work") -> Turns[tuple[str, Trained]]:
         run, tensors = work.run, work.tensors
         networks = fresh_networks(run)
         if "init" in tensors:
@@ -92,7 +94,7 @@ class Local:
         job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run), work.taken)
         if self._caches(run, len(pictures[0])):
             job = replace(job, answers=self._answers(run, job.precision, len(pictures[0]), work.taken))
-        return job.precision, train(job, work.progress, out_of_time=work.out_of_time)
+        return job.precision, (yield from train(job, work.progress, out_of_time=work.out_of_time))
 
     def _caches(self, run: Run, images: int) -> bool:
         """Whether a teacher's logits are kept: for methods that take no more of it, and where that pays."""
@@ -113,12 +115,13 @@ class Local:
             self.answers = (key, Answers(images, run.stage.data.crop_padding, run.stage.data.flip))
         return self.answers[1]
 
-    def _synthesise(self, work: "_Work") -> tuple[str, Trained]:
+    def _synthesise(self, work: "_Work") -> Turns[tuple[str, Trained]]:
         teacher = _loaded(make_network(work.run.sources["teacher"], 0), work.tensors["teacher"])
         job = make_synthesis(work.run, teacher, self.device, self.store.checkpoint(work.run), work.taken)
-        return job.precision, synthesise(job, work.progress, out_of_time=work.out_of_time)
+        return job.precision, (yield from synthesise(job, work.progress, out_of_time=work.out_of_time))
 
-    def _evaluate(self, work: "_Work") -> tuple[str, Trained]:
+    def _evaluate(self, work: "_Work") -> Turns[tuple[str, Trained]]:
+        yield
         data, images = work.run.stage.data, self._images(work.run)
         labels = images.test_y[_part(images.test_y, data.test)]
         logits = {int(edge): tensors["logits0"].numpy() for edge, tensors in work.tensors.items()}
@@ -166,6 +169,7 @@ class Local:
             warnings=told,
             taken=work.taken,
             artifact=None,
+            side_by_side=self.side_by_side,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),
         )

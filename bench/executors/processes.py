@@ -20,7 +20,7 @@ import torch
 
 from bench.cost import Costs
 from bench.errors import DeviceError, KdbenchError
-from bench.executors.inline import carry_out
+from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run
 from bench.store import Record, Store
@@ -61,7 +61,7 @@ class Processes:
 
     def __init__(self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int) -> None:
         self.store, self.count = store, count
-        self.given = (store.root, costs, folder, threads)
+        self.given = (store.root, costs, folder, threads, count)
         self.workers: list[_Worker] = []
         self.tasks: list[_Task] = []
 
@@ -139,19 +139,21 @@ def _lost(task: _Task) -> DeviceError:
 # In a worker.
 
 
-def _work(pipe: "Connection[Any, Any]", root: Path, costs: Costs, folder: Path, threads: int) -> None:
+def _work(pipe: "Connection[Any, Any]", root: Path, costs: Costs, folder: Path, threads: int, count: int) -> None:
     """Carry out the runs that come through the pipe, until the worker is told to end or its parent is gone."""
     # An exception, so that a file that is half written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    local = Local(Store(root), costs, folder, download=False, where=torch.device("cpu"))
+    local = Local(Store(root), costs, folder, download=False, where=torch.device("cpu"), side_by_side=count)
+    inline = Inline(local)
     with suppress(EOFError, BrokenPipeError):
         while True:
             run, deadline = pipe.recv()
             local.store.refresh()
             try:
-                pipe.send(("ended", carry_out(local, run, _Teller(pipe), deadline)))
+                inline.submit(run, _Teller(pipe), deadline)
+                pipe.send(("ended", inline.wait()[1]))
             except KdbenchError as error:
                 pipe.send(("failed", error))
 

@@ -1,8 +1,10 @@
 """Which device a run trains on, in which precision, and what it is called."""
 
+import gc
+import os
 import platform
 import resource
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -52,6 +54,27 @@ def autocast(reached: str, device: torch.device) -> AbstractContextManager[objec
     """Autocast for bfloat16, nothing otherwise; without its weight cache, which a CUDA graph could not replay."""
     on = reached == "bfloat16"
     return torch.autocast(device.type, dtype=_DTYPES[reached] if on else None, enabled=on, cache_enabled=False)
+
+
+def queue(device: torch.device) -> AbstractContextManager[object]:
+    """Whatever is launched within it, each time that it is entered, goes to one new stream on CUDA."""
+    if device.type == "cuda":
+        return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+    return nullcontext()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device, or in the machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def give_back(device: torch.device) -> None:
+    """Give memory that no tensor holds any more back to the device."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def name(device: torch.device) -> str:

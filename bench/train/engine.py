@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from bench.data.pictures import Pictures
-from bench.data.views import epoch_draws
+from bench.data.views import Draws, epoch_draws
 from bench.methods.base import Method, Outputs
 from bench.networks.base import Network, Output
 from bench.recipe import Stage
 from bench.registry import OPTIMIZERS
 from bench.store import Result
-from bench.train import checkpoint, device, schedule
+from bench.train import checkpoint, device, schedule, sums
 from bench.train.progress import Progress, Stopped
 from bench.train.speed import Batches
 from bench.train.teacher_cache import Answers, TeacherCache
+from bench.train.turns import Turns
 from bench.train.updates import UPDATES
 
 TEST_BATCH = 1000
@@ -64,8 +65,10 @@ class Trained:
     seconds: float
 
 
-def train(job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] = lambda seconds: False) -> Trained:
-    """Train a run to its end, from its checkpoint if there is one.
+def train(
+    job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] = lambda seconds: False
+) -> Turns[Trained]:
+    """Train a run to its end, from its checkpoint if there is one: a turn to make it ready, then one for each step.
 
     Args:
         job: the run.
@@ -81,11 +84,12 @@ def train(job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] 
     run = Training(job)
     run.resume()
     run.capture()
+    yield
     while run.epoch < run.epochs and run.status == "done":
         if out_of_time(run.epoch_seconds):
             run.save()
             raise Stopped
-        run.one_epoch(progress, out_of_time)
+        yield from run.one_epoch(progress, out_of_time)
     return run.finish()
 
 
@@ -118,12 +122,13 @@ class Training:
         self.optimizers = [component(parameters, self.lr, **stage.optimizer.params) for parameters in trained]
         self.update = UPDATES[stage.update or "joint"]
         self.cache = None if job.answers is None else self._cache(job.answers)
-        self.sums: dict[str, Tensor] = {}
+        self.sums = sums.Sums(job.device)
         self.logits = [
             torch.zeros(len(job.test), job.method.classes, dtype=torch.float16, device=job.device) for _ in job.networks
         ]
         self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
         self.status, self.curve = "done", list[dict[str, Any]]()
+        self.drawn: tuple[int, Draws] | None = None
 
     def _cache(self, answers: Answers) -> TeacherCache:
         (teacher,), batch = self.job.teachers, min(self.job.stage.schedule.batch, len(self.job.train))
@@ -142,8 +147,8 @@ class Training:
         def loss(k: int, students: Sequence[Output]) -> Tensor:
             terms = self.job.method.loss(k, labels, Outputs(students, teachers, progress))
             for name, term in terms.items():
-                self._add(f"{k}.{name}", term.detach() * len(labels))
-            self._add(f"{k}.hits", (students[k].logits.detach().argmax(1) == labels).sum())
+                self.sums.add(f"{k}.{name}", term.detach() * len(labels))
+            self.sums.add(f"{k}.hits", (students[k].logits.detach().argmax(1) == labels).sum())
             return torch.stack(list(terms.values())).sum()
 
         self.update(self.job.networks, self.optimizers, lambda network: self._forward(network, images), loss)
@@ -158,36 +163,32 @@ class Training:
         with device.autocast(self.job.precision, self.job.device):
             return network(images)
 
-    def _add(self, name: str, value: Tensor) -> None:
-        if name not in self.sums:
-            self.sums[name] = torch.zeros((), dtype=torch.float64, device=self.job.device)
-        self.sums[name] += value
-
     @torch.no_grad()
     def _test_batch(self, positions: Tensor) -> None:
         images, labels = self.job.test.batch(positions)
         for k, network in enumerate(self.job.networks):
             logits = self._forward(network, images).logits
             self.logits[k].index_copy_(0, positions, logits.to(torch.float16))
-            self._add(f"{k}.test", (logits.argmax(1) == labels).sum())
+            self.sums.add(f"{k}.test", (logits.argmax(1) == labels).sum())
 
     # One epoch.
 
-    def one_epoch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> None:
-        """Train and evaluate; read the sums once; keep a checkpoint."""
+    def one_epoch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> Turns[None]:
+        """Train and evaluate; read the sums once; keep a checkpoint. A turn for each batch."""
         begun, first = time.monotonic(), self.epoch * len(self.batches)
         steps = min(len(self.batches), self.total - first)
-
-        def each(step: int) -> None:
+        self.begin(first, steps)
+        self.mode(training=True)
+        for step in self.batches.launched(steps):
             progress.step(self.epoch + 1, step, steps)
             if out_of_time(0.0):
                 raise Stopped
-
-        self.begin(first, steps)
-        self.mode(training=True)
-        self.batches.run(steps, each)
+            yield
         self.mode(training=False)
-        self.tests.run(len(self.tests))
+        for _ in self.tests.launched(len(self.tests)):
+            yield
+        # The device is still at work: what the next epoch needs from the host is made meanwhile.
+        self._draws(self.epoch + 1)
         shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
         entry = self._entry(self.epoch + 1, shown, float(self.rates[first + steps - 1]))
         self.epoch += 1
@@ -195,7 +196,7 @@ class Training:
         self.seconds += self.epoch_seconds
         entry["seconds"] = round(self.epoch_seconds, 3)
         self.curve.append(entry)
-        if any(value is None for network in entry["networks"] for value in network["loss"].values()):
+        if sums.diverged(entry["networks"]):
             self.status = "diverged"
         left = self.seconds / self.epoch * (self.epochs - self.epoch)
         progress.epoch(entry, self.epochs, shown / self.epoch_seconds, left)
@@ -204,15 +205,20 @@ class Training:
 
     def begin(self, first: int, steps: int) -> None:
         """Lay out an epoch on the device: its order and views, rates and progress of its steps; sums begin at zero."""
-        data = self.job.stage.data
-        draws = epoch_draws(self.job.seed, self.epoch, len(self.job.train), data.crop_padding, data.flip)
+        draws = self._draws(self.epoch)
         self.job.train.draw(draws)
         if self.cache is not None:
             self.cache.fill(draws, max(1, steps) * self.job.stage.schedule.batch)
         self.epoch_rates[:steps].copy_(self.rates[first : first + steps])
         self.epoch_shares[:steps].copy_(self.shares[first : first + steps])
-        for total in self.sums.values():
-            total.zero_()
+        self.sums.zero()
+
+    def _draws(self, epoch: int) -> Draws:
+        if self.drawn is None or self.drawn[0] != epoch:
+            data = self.job.stage.data
+            made = epoch_draws(self.job.seed, epoch, len(self.job.train), data.crop_padding, data.flip)
+            self.drawn = epoch, made
+        return self.drawn[1]
 
     def mode(self, *, training: bool) -> None:
         """Training or evaluation, for every network that is trained."""
@@ -221,19 +227,7 @@ class Training:
 
     def _entry(self, epoch: int, shown: int, lr: float) -> dict[str, Any]:
         """One line of the curve; the only place where values come back to the host."""
-        names = list(self.sums)
-        sums = dict(zip(names, torch.stack([self.sums[name] for name in names]).tolist(), strict=True))
-        networks = []
-        for k in range(len(self.job.networks)):
-            own = {name.removeprefix(f"{k}."): value for name, value in sums.items() if name.startswith(f"{k}.")}
-            hits, test = own.pop("hits"), own.pop("test")
-            networks.append(
-                {
-                    "loss": {name: _finite(value / shown) for name, value in own.items()},
-                    "train_error": round(100 - 100 * hits / shown, 4),
-                    "test_error": round(100 - 100 * test / len(self.job.test), 4),
-                }
-            )
+        networks = sums.network_entries(self.sums.read(), len(self.job.networks), shown, len(self.job.test))
         return {"epoch": epoch, "lr": round(lr, 10), "networks": networks}
 
     # Start, stop, end.
@@ -243,7 +237,7 @@ class Training:
 
     def _changing(self) -> Iterator[Tensor]:
         yield from self._tensors().values()
-        yield from self.sums.values()
+        yield from self.sums.totals.values()
 
     def capture(self) -> None:
         """On CUDA, record a training and a test batch as graphs; where that fails, say so and launch each step."""
@@ -286,20 +280,4 @@ class Training:
             raise AssertionError("a frozen teacher's buffers changed during training")
         tensors = {f"net{k}.{name}": t for k, n in enumerate(self.job.networks) for name, t in n.state_dict().items()}
         tensors |= {f"logits{k}": logits for k, logits in enumerate(self.logits)}
-        return Trained(self.status, _results(self.curve, self.status), self.curve, tensors, self.seconds)
-
-
-def _finite(value: float) -> float | None:
-    """Rounded; None for NaN and infinity, which JSON does not know."""
-    return round(value, 6) if math.isfinite(value) else None
-
-
-def _results(curve: list[dict[str, Any]], status: str) -> list[Result]:
-    """Last and best test error of each network; a diverged run has none."""
-    results = []
-    for k in range(len(curve[-1]["networks"])):
-        errors = [entry["networks"][k]["test_error"] for entry in curve]
-        best = min(errors)
-        done = status == "done"
-        results.append(Result(errors[-1], best, errors.index(best) + 1) if done else Result(None, None, None))
-    return results
+        return Trained(self.status, sums.results(self.curve, self.status), self.curve, tensors, self.seconds)

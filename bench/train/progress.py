@@ -13,5 +13,15 @@ class Progress(Protocol):
         """An epoch is done; ``entry`` is its line of the curve."""
 
 
+class Unwatched:
+    """Progress that nobody looks at."""
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        """Say nothing."""
+
+    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+        """Say nothing."""
+
+
 class Stopped(Exception):  # noqa: N818  (not an error: the run goes on from its checkpoint)
     """Time is up before the run was finished; its checkpoint is written."""

@@ -1,6 +1,6 @@
 """A loop over a set in batches that never waits for the host; on CUDA each batch is one graph replay."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -24,28 +24,34 @@ class Batches:
         """Batches a pass, the last one possibly smaller."""
         return -(-self.n // self.batch)
 
-    def run(self, steps: int, each: Callable[[int], None] = lambda step: None) -> None:
-        """The first ``steps`` batches of a pass; ``each`` is called with the number launched so far."""
+    def run(self, steps: int) -> None:
+        """Launch the first ``steps`` batches of a pass."""
+        for _ in self.launched(steps):
+            pass
+
+    def launched(self, steps: int) -> Iterator[int]:
+        """The same one by one: the number launched so far."""
         self.cursor.zero_()
         for step in range(steps):
             self._launch(min(self.batch, self.n - step * self.batch))
-            each(step + 1)
+            yield step + 1
 
     def capture(self, state: Callable[[], Iterable[Tensor]]) -> None:
         """Record one graph for each batch size; ``state`` gives every tensor that the body changes.
 
-        Capture needs warm-up calls on a side stream, which change weights and sums: all is put back afterwards.
+        Capture needs warm-up calls on a side stream, which change weights and sums: all is put back afterwards. The
+        stream is a new one: what a library keeps for a stream (cuBLAS its workspace), graphs captured on it share, and
+        graphs that are replayed at the same time must not.
         """
-        pool = torch.cuda.graph_pool_handle()
+        pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         for size in sorted({min(self.batch, self.n), self.n % self.batch or self.batch}):
-            self._warm_up(size, state)
+            self._warm_up(size, state, stream)
             self.graphs[size] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graphs[size], pool=pool):
+            with torch.cuda.graph(self.graphs[size], pool=pool, stream=stream):
                 self._step(size)
 
-    def _warm_up(self, size: int, state: Callable[[], Iterable[Tensor]]) -> None:
+    def _warm_up(self, size: int, state: Callable[[], Iterable[Tensor]], stream: torch.cuda.Stream) -> None:
         kept = [tensor.clone() for tensor in state()]
-        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         try:
             with torch.cuda.stream(stream):

@@ -17,6 +17,7 @@ from bench.registry import OPTIMIZERS
 from bench.train import checkpoint, device, schedule
 from bench.train.engine import CHECKPOINT_SECONDS, Trained
 from bench.train.progress import Progress, Stopped
+from bench.train.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Synthesis:
 
 def synthesise(
     job: Synthesis, progress: Progress, *, out_of_time: Callable[[float], bool] = lambda seconds: False
-) -> Trained:
+) -> Turns[Trained]:
     """Make all images, a batch at a time, each from its own noise; from the checkpoint if there is one.
 
     What a batch holds does not matter to an image: losses are summed, and the network is in evaluation mode. The
     artifact has ``images``, float16 (N, C, H, W) as the network takes them (normalised), and their ``labels``, (N,).
+
+    A turn makes it ready, then there is one for each iteration.
 
     Raises:
         Stopped: ``out_of_time`` said so; asked before each batch, with the seconds that the last one took, and in it.
@@ -49,11 +52,12 @@ def synthesise(
     """
     work = _Work(job)
     work.resume()
+    yield
     while work.done < work.batches:
         if out_of_time(work.batch_seconds):
             work.save()
             raise Stopped
-        work.one_batch(progress, out_of_time)
+        yield from work.one_batch(progress, out_of_time)
     return Trained("done", [], work.curve, {"images": work.images, "labels": work.labels.cpu()}, work.seconds)
 
 
@@ -71,10 +75,10 @@ class _Work:
         self.done, self.seconds, self.batch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
         self.curve = list[dict[str, Any]]()
 
-    def one_batch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> None:
+    def one_batch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> Turns[None]:
         begun, size = time.monotonic(), self.job.stage.schedule.batch
         own = slice(self.done * size, min((self.done + 1) * size, self.job.method.count))
-        images = self._optimised(own, progress, out_of_time)
+        images = yield from self._optimised(own, progress, out_of_time)
         entry = self._entry(images, own)
         self.images[own] = images.to("cpu", torch.float16)
         self.done += 1
@@ -86,7 +90,7 @@ class _Work:
         if self.done < self.batches and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.save()
 
-    def _optimised(self, own: slice, progress: Progress, out_of_time: Callable[[float], bool]) -> Tensor:
+    def _optimised(self, own: slice, progress: Progress, out_of_time: Callable[[float], bool]) -> Turns[Tensor]:
         """Images (B, C, H, W) of one batch, from noise N(0, 1) in the space that the network takes."""
         target = self.targets[own]
         noise = generator(self.job.seed, "noise", self.done).standard_normal((len(target), *self.job.shape))
@@ -102,6 +106,7 @@ class _Work:
             progress.step(self.done + 1, step, len(self.rates))
             if out_of_time(0.0):
                 raise Stopped
+            yield
         return images.detach()
 
     def _losses(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,6 @@ and runs that share a teacher share them. The draws of an epoch are known before
 are computed then, in full batches: no training step waits or branches.
 """
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from bench.data.pictures import Pictures
 from bench.data.views import Draws
+from bench.train.device import free_memory
 from bench.train.speed import Batches
 
 # Of the memory that is free; the rest is for the student, and for other runs beside this one.
@@ -31,13 +31,6 @@ def views_of(padding: int, flip: bool) -> int:
 def asked_anew(epochs: int, views: int) -> float:
     """The expected share of a teacher's forward passes that a cache still needs, for one draw an image and epoch."""
     return float(views * (1 - (1 - 1 / views) ** epochs) / epochs)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device, or in the machine."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def pays(epochs: int, images: int, views: int, classes: int, device: torch.device) -> bool:
@@ -59,6 +52,7 @@ class Answers:
         self.side, self.flip, self.views = 2 * padding + 1, flip, views_of(padding, flip)
         self.known = np.zeros((images, self.views), dtype=np.bool_)
         self.logits: Tensor | None = None
+        self.filled: torch.cuda.Event | None = None
 
     def view(self, draws: Draws) -> NDArray[np.int64]:
         """The number (N,) of the view in which an epoch shows each image."""
@@ -88,6 +82,9 @@ class TeacherCache:
 
         The pictures must have the epoch's draws already.
         """
+        if self.answers.filled is not None:
+            # What is known may have been asked by another run, on another stream, and still be on its way.
+            torch.cuda.current_stream(self.view.device).wait_event(self.answers.filled)
         view, used = self.answers.view(draws), np.sort(draws.order[:count])
         self.view.copy_(torch.from_numpy(view))
         missing = used[~self.answers.known[used, view[used]]]
@@ -98,6 +95,8 @@ class TeacherCache:
             self.missing[: len(padded)].copy_(torch.from_numpy(padded))
             self.batches.run(steps)
             self.answers.known[missing, view[missing]] = True
+            if self.view.is_cuda:
+                self.answers.filled = torch.cuda.current_stream(self.view.device).record_event()
         return len(missing)
 
     @torch.no_grad()

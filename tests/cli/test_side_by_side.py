@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from bench.cli import work
-from bench.errors import UsageError
 from bench.graph import plan
 from bench.recipe import load
 from bench.store import Store, write_atomic
@@ -122,10 +121,9 @@ def test_as_many_runs_at_a_time_as_there_are_cores_unless_told(monkeypatch, aske
     assert work.at_a_time(asked, torch.device("cpu"), count) == said
 
 
-def test_on_a_gpu_one_at_a_time():
-    assert work.at_a_time(None, torch.device("cuda"), 6) == work.at_a_time(1, torch.device("cuda"), 6) == 1
-    with pytest.raises(UsageError, match="--at-once 2: on a GPU"):
-        work.at_a_time(2, torch.device("cuda"), 6)
+@pytest.mark.parametrize(("asked", "count", "said"), [(None, 6, 4), (None, 2, 2), (1, 6, 1), (8, 20, 8)])
+def test_on_a_gpu_a_few_at_a_time(asked, count, said):
+    assert work.at_a_time(asked, torch.device("cuda"), count) == said
 
 
 def test_a_set_that_is_not_there_is_fetched_once_before_any_run_begins(project, monkeypatch):

@@ -21,6 +21,7 @@ from bench.networks import Network, build
 from bench.recipe import Data, Schedule, Spec, Stage
 from bench.train.engine import Job, Training
 from bench.train.synthesis import Synthesis, synthesise
+from bench.train.turns import to_the_end
 from tests.train.test_synthesis import Quiet
 
 FOLDER = Path(__file__).parent / "golden"
@@ -136,7 +137,7 @@ def losses_of(training: Training) -> dict[str, list[float]]:
         training.begin(step, 1)
         training.mode(training=True)
         training.batches.run(1)
-        for name, value in training.sums.items():
+        for name, value in training.sums.totals.items():
             if not name.endswith(".hits"):
                 found.setdefault(name, []).append(value.item() / IMAGES)
     return found
@@ -155,8 +156,10 @@ def synthesised(method: Spec) -> dict[str, list[float]]:
     schedule = Schedule(batch=IMAGES, lr=0.05, drops=(), gamma=1.0, iterations=STEPS)
     stage = Stage("", DATA, (), method, None, schedule, ADAM, "float64")
     work = Watched(**method.params)
-    synthesise(
-        Synthesis("", 3, stage, network(MLP, 7), work, (3, SIZE, SIZE), CPU, "float64", Path("none"), {}), Quiet()
+    to_the_end(
+        synthesise(
+            Synthesis("", 3, stage, network(MLP, 7), work, (3, SIZE, SIZE), CPU, "float64", Path("none"), {}), Quiet()
+        )
     )
     return {f"image {i}": list(own) for i, own in enumerate(zip(*losses, strict=True))}
 

@@ -45,11 +45,9 @@ def test_fewer_steps_than_a_pass_and_the_next_pass_from_the_start() -> None:
     assert seen == [[0, 1, 2], [3, 4, 5], [0, 1, 2]]
 
 
-def test_each_is_told_how_many_were_launched() -> None:
+def test_batches_are_launched_one_by_one() -> None:
     batches, seen = recorded(7, 3)
-    told: list[tuple[int, int]] = []
-    batches.run(3, lambda step: told.append((step, len(seen))))
-    assert told == [(1, 1), (2, 2), (3, 3)]
+    assert [(step, len(seen)) for step in batches.launched(3)] == [(1, 1), (2, 2), (3, 3)]
 
 
 @pytest.mark.parametrize("name", ["cpu", "meta"])

@@ -10,8 +10,11 @@ from bench.errors import DeviceError
 from bench.methods.data_impressions import DataImpressions
 from bench.networks import build, initialise
 from bench.recipe import Data, Schedule, Spec, Stage
+from bench.train import synthesis
+from bench.train.engine import Trained
 from bench.train.progress import Stopped
-from bench.train.synthesis import Synthesis, synthesise
+from bench.train.synthesis import Synthesis
+from bench.train.turns import to_the_end
 
 CPU = torch.device("cpu")
 DATA = Data("mnist", "all", "all", 0, "constant", False, (0.1307,), (0.3081,))
@@ -39,6 +42,10 @@ def job(
     stage = Stage("impressions", DATA, (), spec, None, schedule, ADAM, "float64")
     method = DataImpressions(12, (1.0, 0.1), 5.0)
     return Synthesis("id", 3, stage, teacher, method, (1, 28, 28), CPU, precision, folder / "unfinished", {})
+
+
+def synthesise(work: Synthesis, progress: Quiet, **more: Callable[[float], bool]) -> Trained:
+    return to_the_end(synthesis.synthesise(work, progress, **more))
 
 
 def plain_loop(work: Synthesis) -> tuple[np.ndarray, np.ndarray]:

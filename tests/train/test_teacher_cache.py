@@ -14,9 +14,9 @@ from bench.executors import local
 from bench.recipe import Spec
 from bench.store import Store
 from bench.train import teacher_cache
-from bench.train.engine import Training, train
+from bench.train.engine import Training
 from bench.train.teacher_cache import Answers, asked_anew, pays, views_of
-from tests.train.test_engine import CPU, Silent, job, runs
+from tests.train.test_engine import CPU, Silent, job, runs, train
 
 __all__ = ["runs"]
 
