@@ -14,13 +14,15 @@ from bench import registry
 from bench.cost import images_of
 from bench.data.pictures import Pictures
 from bench.draws import generator
-from bench.executors.local import fresh_networks, make_job, make_network, make_synthesis
+from bench.executors.local import caches, fresh_networks, make_job, make_network, make_synthesis
 from bench.graph import Run
-from bench.train import device, schedule
+from bench.train import checkpoint, device, schedule
 from bench.train.engine import TEST_BATCH, Training
+from bench.train.memory import held, peak_of_steps
 from bench.train.progress import Unwatched
 from bench.train.speed import Batches
 from bench.train.synthesis import synthesise
+from bench.train.teacher_cache import Answers, asked_anew
 from bench.train.turns import to_the_end
 
 TIMED_STEPS = 3
@@ -28,7 +30,7 @@ TIMED_STEPS = 3
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds a step, seconds a run with its evaluations, and bytes: of weights, optimiser, activations and data."""
+    """Seconds a step, seconds a run with its evaluations, and the most bytes of tensors that it has at a time."""
 
     step: float
     seconds: float
@@ -78,22 +80,45 @@ def _synthesis(run: Run, where: torch.device) -> Took:
 
 
 def _training(run: Run, where: torch.device) -> Took:
-    """Time one warm step and a few more, and one test batch; a run is that times its steps and epochs."""
-    batch, entry = run.stage.schedule.batch, registry.SETS[run.stage.data.set]
+    """Time a few warm steps and a test batch; a run is that times its steps and epochs."""
+    batch, images, tests = run.stage.schedule.batch, images_of(run, "train"), images_of(run, "test")
     dtype = device.weights_dtype(device.precision(run.stage.precision, where))
-    images, tests = images_of(run, "train"), images_of(run, "test")
     pictures = tuple(_noise(run, count, where, dtype) for count in (batch, min(TEST_BATCH, tests)))
     teachers = [make_network(run.teacher, 0)] if run.teacher else []
-    training = Training(make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path(), {}))
-    activations = _activation_bytes(training)
+    job = make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path(), {})
+    cached = caches(run, images, where)
+    if cached:
+        job = replace(job, answers=Answers(batch, run.stage.data.crop_padding, run.stage.data.flip))
+    training = Training(job)
+    above = peak_of_steps(training)
     step, test = _time_steps(training)
     per_epoch = -(-images // batch)
     steps = schedule.total_steps(run.stage.schedule, per_epoch)
-    data = (images + tests) * entry.channels * (entry.size + 2 * run.stage.data.crop_padding) ** 2
-    weights = sum(p.nbytes for network in training.job.networks for p in network.parameters())
-    seconds = steps * step + -(-steps // per_epoch) * test * max(1.0, tests / TEST_BATCH)
-    # A trained weight has a gradient and a momentum beside it.
-    return Took(step, seconds, activations + data + 3 * weights)
+    epochs = -(-steps // per_epoch)
+    asked = _seconds_asked(training, epochs) if cached else 0.0
+    seconds = steps * (step + asked) + epochs * test * max(1.0, tests / TEST_BATCH)
+    return Took(step, seconds, above + _held(training, images, tests))
+
+
+def _seconds_asked(training: Training, epochs: int) -> float:
+    """What a step's share of filling the teacher's cache takes, for a run that has it for itself."""
+    assert training.cache is not None
+    _timed(training.cache.batches)
+    return _timed(training.cache.batches) * asked_anew(epochs, training.cache.answers.views)
+
+
+def _held(training: Training, images: int, tests: int) -> int:
+    """Bytes between steps: weights, the optimiser's state, and what grows with the number of images."""
+    job, data = training.job, training.job.stage.data
+    entry = registry.SETS[data.set]
+    frozen = [tensor for teacher in job.teachers for tensor in teacher.state_dict().values()]
+    tensors = checkpoint.tensors_of((*job.networks, job.method), training.optimizers)
+    pixel = entry.channels * job.train.padded.element_size()
+    shown = images * (entry.size + 2 * data.crop_padding) ** 2 + tests * entry.size**2
+    answers = 0
+    if training.cache is not None and training.cache.answers.logits is not None:
+        answers = images * training.cache.answers.views * training.cache.answers.logits[0].nbytes
+    return held([*tensors.values(), *frozen]) + pixel * shown + answers
 
 
 def _noise(run: Run, count: int, where: torch.device, dtype: torch.dtype) -> Pictures:
@@ -121,18 +146,3 @@ def _timed(batches: Batches) -> float:
     if batches.device.type == "cuda":
         torch.cuda.synchronize(batches.device)
     return time.monotonic() - begun
-
-
-def _activation_bytes(training: Training) -> int:
-    """What autograd keeps of one training step for the backward pass, each storage once."""
-    kept: dict[int, int] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    training.begin(0, 0)
-    training.mode(training=True)
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        training.batches.run(1)
-    return sum(kept.values())

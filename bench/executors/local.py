@@ -92,19 +92,9 @@ class Local:
         teachers = [_loaded(make_network(run.teacher, 0), tensors["teacher"])] if run.teacher else []
         pictures = self._pictures(run, tensors.get("transfer_set"))
         job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run), work.taken)
-        if self._caches(run, len(pictures[0])):
+        if caches(run, len(pictures[0]), self.device):
             job = replace(job, answers=self._answers(run, job.precision, len(pictures[0]), work.taken))
         return job.precision, (yield from train(job, work.progress, out_of_time=work.out_of_time))
-
-    def _caches(self, run: Run, images: int) -> bool:
-        """Whether a teacher's logits are kept: for methods that take no more of it, and where that pays."""
-        stage, entry = run.stage, registry.METHODS[run.stage.method.name]
-        if not run.teacher or entry.compare is not None or stage.teacher_cache == "off":
-            return False
-        steps_an_epoch = -(-images // stage.schedule.batch)
-        epochs = -(-total_steps(stage.schedule, steps_an_epoch) // steps_an_epoch)
-        views = views_of(stage.data.crop_padding, stage.data.flip)
-        return pays(epochs, images, views, registry.SETS[stage.data.set].classes, self.device)
 
     def _answers(self, run: Run, precision: str, images: int, taken: dict[str, dict[str, str]]) -> Answers:
         """Those of the last run, if it took the same teacher on the same images; one cache at a time is kept."""
@@ -189,6 +179,23 @@ class _Work:
     taken: dict[str, dict[str, str]]
     progress: Progress
     out_of_time: Callable[[float], bool]
+
+
+def caches(run: Run, images: int, where: torch.device) -> bool:
+    """Whether a teacher's logits are kept: for methods that take no more of it, and where that pays.
+
+    Args:
+        run: the one that would keep them.
+        images: how many it trains on.
+        where: the device whose memory they would take.
+    """
+    stage, entry = run.stage, registry.METHODS[run.stage.method.name]
+    if not run.teacher or entry.compare is not None or stage.teacher_cache == "off":
+        return False
+    steps_an_epoch = -(-images // stage.schedule.batch)
+    epochs = -(-total_steps(stage.schedule, steps_an_epoch) // steps_an_epoch)
+    views = views_of(stage.data.crop_padding, stage.data.flip)
+    return pays(epochs, images, views, registry.SETS[stage.data.set].classes, where)
 
 
 def make_job(
