@@ -13,6 +13,7 @@ import torch
 from bench.benchmark.calibration import calibrate
 from bench.benchmark.contenders import FILLING, contenders
 from bench.benchmark.measure import Effort, Spread, Times, measure, overhead_percent, ratio, results, with_filling
+from bench.benchmark.seeds import per_seed, together
 from bench.benchmark.task import WORKLOADS, make_task
 from bench.errors import DeviceError, KdbenchError
 from bench.train import device as devices
@@ -32,6 +33,7 @@ class Asked:
     quick: bool
     compiled: bool
     calibrated: bool
+    seeds: int
 
 
 def measured(name: str, asked: Asked) -> Times:
@@ -44,7 +46,10 @@ def measured(name: str, asked: Asked) -> Times:
     def say(said: str) -> None:
         print(f"  {said}", flush=True)
 
-    times = measure(contenders(task, say, compiled=asked.compiled), effort, task.steps, asked.where, say)
+    found = contenders(task, say, compiled=asked.compiled)
+    if asked.seeds > 1:
+        found |= together(task, asked.seeds, say)
+    times = per_seed(measure(found, effort, task.steps, asked.where, say), asked.seeds)
     data = task.run.stage.data
     return with_filling(times, views_of(data.crop_padding, data.flip))
 
@@ -112,6 +117,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=WORKLOADS, help="this workload (may be repeated)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of every contender")
     parser.add_argument("--compiled", action="store_true", help="also with torch.compile: minutes more on two cores")
+    parser.add_argument("--seeds", type=int, default=1, help="also so many seeds together, by streams and by groups")
     parser.add_argument("--calibrate", action="store_true", help="also what the device itself can do; CUDA only")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark.json"), help="the JSON file")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
@@ -121,7 +127,7 @@ def main() -> None:
         if said.calibrate and where.type != "cuda":
             raise DeviceError("make benchmark-gpu needs CUDA, which is not here; make benchmark does without")
         names = said.only or list(WORKLOADS)
-        benchmark(Asked(names, where, said.rounds, said.quick, said.compiled, said.calibrate), said.out)
+        benchmark(Asked(names, where, said.rounds, said.quick, said.compiled, said.calibrate, said.seeds), said.out)
     except KdbenchError as error:
         print(f"kdbench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -80,7 +80,7 @@ def bare_same_settings(task: Task) -> Steps:
 
 def kdbench(task: Task) -> Steps:
     """The engine as a run uses it: images are gathered and augmented on the device, sums kept; on CUDA as a graph."""
-    return _ready(_training(task), task)
+    return ready(training_of(task), task)
 
 
 def cached(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
@@ -90,11 +90,11 @@ def cached(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
     if not pays(task.run.stage.schedule.epochs or 1, images, answers.views, SETS[data.set].classes, task.device):
         say(f"{CACHED} left out: no run would have a cache here, for lack of memory")
         return {}
-    training = _training(task, answers=answers)
+    training = training_of(task, answers=answers)
     # One batch is asked, which makes the table; the rest of it may stay zero, since no time depends on what it says.
     training.begin(0, 1)
     answers.known[:] = True
-    found = {CACHED: _ready(training, task)}
+    found = {CACHED: ready(training, task)}
     if training.cache is not None:
         training.cache.missing[:images].copy_(training.job.train.order)
         found[FILLING] = training.cache.batches.run
@@ -105,7 +105,7 @@ def compiled_kdbench(task: Task, say: Callable[[str], None]) -> dict[str, Steps]
     """The engine with its networks compiled, where there is a compiler."""
     say("compiling ...")
     try:
-        steps = _ready(_training(task, compiled=True), task)
+        steps = ready(training_of(task, compiled=True), task)
         steps(1)
     except RuntimeError as error:
         say(f"kdbench-compiled left out: {str(error).strip().partition(chr(10))[0]}")
@@ -113,7 +113,7 @@ def compiled_kdbench(task: Task, say: Callable[[str], None]) -> dict[str, Steps]
     return {"kdbench-compiled": steps}
 
 
-def _training(task: Task, **more: Any) -> Training:
+def training_of(task: Task, **more: Any) -> Training:
     """The task as the engine is given it, with ``more`` fields of its job."""
     test = Pictures(task.images[:1], task.labels[:1], task.run.stage.data, task.device, torch.float32, augment=False)
     networks, pictures = fresh_networks(task.run), (task.pictures, test)
@@ -121,7 +121,8 @@ def _training(task: Task, **more: Any) -> Training:
     return Training(replace(job, **more))
 
 
-def _ready(training: Training, task: Task) -> Steps:
+def ready(training: Training, task: Task) -> Steps:
+    """Training steps of an epoch that has begun; on CUDA as graphs."""
     training.capture()
     training.begin(0, task.steps)
     training.mode(training=True)

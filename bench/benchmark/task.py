@@ -80,8 +80,9 @@ class Task:
     def pictures(self) -> Pictures:
         """The images as the engine holds them, with an epoch's crops and flips."""
         data = self.run.stage.data
-        pictures = Pictures(self.images, self.labels, data, self.device, torch.float32, augment=True)
-        pictures.draw(epoch_draws(0, 0, len(self.labels), data.crop_padding, data.flip))
+        dtype = devices.weights_dtype(self.precision)
+        pictures = Pictures(self.images, self.labels, data, self.device, dtype, augment=True)
+        pictures.draw(epoch_draws(self.run.seed, 0, len(self.labels), data.crop_padding, data.flip))
         return pictures
 
     def batches(self, layout: torch.memory_format) -> list[tuple[Tensor, Tensor]]:

@@ -2,13 +2,14 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from bench.benchmark import calibration, contenders
+from bench.benchmark import calibration, contenders, seeds
 from bench.benchmark.__main__ import main, page, written
 from bench.benchmark.contenders import CACHED, FILLING
 from bench.benchmark.measure import RUNS, Effort, measure, overhead_percent, ratio, with_filling
@@ -24,7 +25,7 @@ def test_the_file_of_a_quick_benchmark(tmp_path: Path) -> None:
     path = tmp_path / "new" / "benchmark.json"
     # In a process of its own, since the classic loop forks workers.
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "bench.benchmark", "--quick", "--out", str(path)],
+        [sys.executable, "-W", "error", "-m", "bench.benchmark", "--quick", "--seeds", "2", "--out", str(path)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -34,8 +35,9 @@ def test_the_file_of_a_quick_benchmark(tmp_path: Path) -> None:
     assert isinstance(found["device"]["name"], str)
     assert isinstance(found["device"]["bf16_native"], bool)
     rows = [(entry["workload"], entry["contender"]) for entry in found["results"]]
-    cached = {KD: [CACHED, *RUNS]}
-    assert rows == [(workload, name) for workload in WORKLOADS for name in CONTENDERS + cached.get(workload, [])]
+    together = ["kdbench-2-streams", "2-grouped"]
+    more = {KD: [CACHED, "kdbench-2-streams", *RUNS]}
+    assert rows == [(workload, name) for workload in WORKLOADS for name in CONTENDERS + more.get(workload, together)]
     for entry in found["results"]:
         spread = entry["ms_per_step"]
         assert 0 < spread["min"] <= spread["median"] <= spread["max"]
@@ -87,8 +89,8 @@ def test_no_cached_step_asks_the_teacher_but_the_filling_does(monkeypatch: pytes
         teachers.extend(made.job.teachers)
         return made
 
-    _training = contenders._training
-    monkeypatch.setattr(contenders, "_training", training)
+    _training = contenders.training_of
+    monkeypatch.setattr(contenders, "training_of", training)
     found = contenders.cached(task, pytest.fail)
     asked: list[int] = []
     teachers[0].register_forward_hook(lambda module, given, answer: asked.append(len(given[0])))
@@ -96,6 +98,27 @@ def test_no_cached_step_asks_the_teacher_but_the_filling_does(monkeypatch: pytes
     assert asked == []
     found[FILLING](2)
     assert asked == [task.batch, task.batch]
+
+
+def test_seeds_together_train_as_each_does_alone() -> None:
+    task = make_task(WORKLOADS["vanilla-resnet32"], CPU, tiny=True)
+    stage = replace(task.run.stage, precision="float64")
+    task = replace(task, run=replace(task.run, stage=stage))
+    grouped = seeds.Grouped(task, 3)
+    for _ in range(3):
+        grouped.step()
+    for number, own in enumerate(seeds.of_seeds(task, 3)):
+        alone = contenders.training_of(own)
+        steps = contenders.ready(alone, own)
+        for _ in range(3):
+            steps(1)
+        found = {name: value[number] for name, value in (grouped.parameters | grouped.buffers).items()}
+        torch.testing.assert_close(found, dict(alone.job.networks[0].state_dict()), rtol=1e-8, atol=1e-10)
+
+
+def test_the_time_of_several_seeds_is_shared_among_them() -> None:
+    times = {"bare": [8.0], "kdbench-4-streams": [12.0, 16.0], "4-grouped": [40.0]}
+    assert seeds.per_seed(times, 4) == {"bare": [8.0], "kdbench-4-streams": [3.0, 4.0], "4-grouped": [10.0]}
 
 
 def test_what_is_left_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +129,7 @@ def test_what_is_left_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_compiler(*given: Any, **more: Any) -> None:
         raise RuntimeError("no C++ compiler\nand much more")
 
-    monkeypatch.setattr(contenders, "_training", no_compiler)
+    monkeypatch.setattr(contenders, "training_of", no_compiler)
     assert contenders.compiled_kdbench(task, told.append) == {}
     assert told == [
         "kdbench-cached left out: no run would have a cache here, for lack of memory",

@@ -1,0 +1,101 @@
+"""Several seeds of a run together: each with its own stream, or all as one network of grouped convolutions.
+
+A step of these contenders is one of every seed; :func:`per_seed` makes their times comparable to the others'.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional
+
+from bench.benchmark.contenders import Steps, graph, ready, repeated, training_of
+from bench.benchmark.measure import Times
+from bench.benchmark.task import Task
+from bench.executors.local import fresh_networks
+from bench.methods.base import full
+from bench.registry import OPTIMIZERS
+from bench.train import device
+from bench.train.engine import Training
+
+STREAMS, GROUPED = "kdbench-{}-streams", "{}-grouped"
+
+
+def together(task: Task, seeds: int, say: Callable[[str], None]) -> dict[str, Steps]:
+    """Both contenders; only one network without a teacher is grouped."""
+    found = {STREAMS.format(seeds): streams(task, seeds, say)}
+    return found if task.run.teacher else found | {GROUPED.format(seeds): grouped(task, seeds)}
+
+
+def per_seed(times: Times, seeds: int) -> Times:
+    """The times, those of several seeds divided by their number."""
+    several = {STREAMS.format(seeds), GROUPED.format(seeds)}
+    return {name: [value / seeds for value in own] if name in several else own for name, own in times.items()}
+
+
+def streams(task: Task, seeds: int, say: Callable[[str], None]) -> Steps:
+    """The engine's runs by turns, as its executor takes them; on CUDA each has graphs and a stream of its own."""
+    running = []
+    for own in of_seeds(task, seeds):
+        free, queue = device.free_memory(task.device), device.queue(task.device)
+        with queue:
+            training: Training = training_of(own)
+            ready(training, own)
+        took = (free - device.free_memory(task.device)) / 2**20
+        running.append((queue, training.batches))
+        if task.device.type == "cuda":
+            say(f"seed {len(running)} took {took:.0f} MiB")
+
+    def steps(count: int) -> None:
+        turns = [(queue, batches.launched(count)) for queue, batches in running]
+        for _ in range(count):
+            for queue, turn in turns:
+                with queue:
+                    next(turn)
+
+    return steps
+
+
+def grouped(task: Task, seeds: int) -> Steps:
+    """One network that is all of them: each convolution has a group a seed (torch.func.vmap lowers to that)."""
+    step = Grouped(task, seeds).step
+    return repeated(graph(step) if task.device.type == "cuda" else step)
+
+
+class Grouped:
+    """The networks of several seeds with their weights stacked, (seeds, ...), each with its own order and views."""
+
+    def __init__(self, task: Task, seeds: int) -> None:
+        self.device, self.precision, own = task.device, task.precision, of_seeds(task, seeds)
+        dtype = device.weights_dtype(self.precision)
+        networks = [fresh_networks(one.run)[0].to(task.device, dtype) for one in own]
+        self.network = networks[0]
+        self.parameters, self.buffers = stack_module_state(networks)
+        self.pictures, stage = [one.pictures for one in own], task.run.stage
+        self.positions = torch.arange(stage.schedule.batch, device=task.device)
+        rate = torch.tensor(stage.schedule.lr, device=task.device)
+        component = OPTIMIZERS[stage.optimizer.name].load()
+        self.optimizer = component([*self.parameters.values()], rate, **stage.optimizer.params)
+
+    def step(self) -> None:
+        """One update of every network, on the first batch of its seed's epoch."""
+        batches = zip(*(pictures.batch(self.positions) for pictures in self.pictures), strict=True)
+        images, labels = (torch.stack(own) for own in batches)
+        with device.autocast(self.precision, self.device):
+            logits = vmap(self._predict)(self.parameters, self.buffers, images)
+        loss = functional.cross_entropy(full(logits).flatten(0, 1), labels.flatten()) * len(labels)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+    def _predict(self, parameters: dict[str, Any], buffers: dict[str, Any], images: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.network, (parameters, buffers), (images,)).logits
+        return logits
+
+
+def of_seeds(task: Task, seeds: int) -> list[Task]:
+    """The task under the seeds 1, 2, ..."""
+    return [replace(task, run=replace(task.run, seed=seed)) for seed in range(1, seeds + 1)]
