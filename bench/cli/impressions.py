@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench.cli.place import Place, chosen
-from bench.data.names import CLASSES
+from bench.data.names import class_names
 from bench.errors import UsageError
 from bench.graph import Run
 from bench.methods.data_impressions import class_similarity
@@ -49,7 +49,7 @@ def impressions(
     store, table = place.store(), run.partition("/")[0]
     set_name = source.stage.data.set
     matrix = class_similarity(_artifact(store, source.teacher, table)["linear.weight"].astype(np.float64))
-    names = CLASSES.get(set_name, tuple(map(str, range(len(matrix)))))
+    names = class_names(set_name, len(matrix))
     made = _artifact(store, source, table)
     if not all(0 <= number < len(names) for number in classes):
         raise UsageError(f"no class {max(classes, key=abs)}; they are numbered 0 to {len(names) - 1}")

@@ -7,7 +7,7 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.cli.place import Place, chosen
-from bench.data.names import CLASSES
+from bench.data.names import class_names
 from bench.errors import UsageError
 from bench.profiles import Profile
 from bench.report.figures import softened
@@ -42,7 +42,7 @@ def temperature(
     logits = left[1]["logits0"].double().numpy()
     if not 0 <= image < len(logits):
         raise UsageError(f"no test image {image}; they are numbered 0 to {len(logits) - 1}")
-    classes = CLASSES.get(found.stage.data.set, tuple(map(str, range(logits.shape[1]))))
+    classes = class_names(found.stage.data.set, logits.shape[1])
     soft = np.stack([_softmax(logits[image] / t) for t in temperatures])
     rows = [[f"T = {t:g}", *row] for t, row in zip(temperatures, soft, strict=True)]
     print(tabulate(rows, ["", *classes], "simple", floatfmt=".4f"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.names import CLASSES, LAYOUTS
+from bench.data.names import CLASSES, LAYOUTS, class_names
 from bench.errors import DataError
 from bench.registry import SETS, DataSet
 from bench.schema import nearest
@@ -99,8 +99,8 @@ def from_npz(name: str, folder: Path | None, download: bool) -> Images:
             train_x, train_y, test_x, test_y = (archive[key] for key in ("train_x", "train_y", "test_x", "test_y"))
     except _UNREADABLE_NPZ as error:
         raise DataError(f"{name}: {path} cannot be read ({_reason(error)}). {_ways(name)}") from error
-    numbers = tuple(str(number) for number in range(SETS[name].classes))
-    return Images(_pixels(train_x), _labels(train_y), _pixels(test_x), _labels(test_y), CLASSES.get(name, numbers))
+    names = class_names(name, SETS[name].classes)
+    return Images(_pixels(train_x), _labels(train_y), _pixels(test_x), _labels(test_y), names)
 
 
 def from_torchvision(name: str, folder: Path | None, download: bool) -> Images:

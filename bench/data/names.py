@@ -25,6 +25,12 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "fashionmnist": tuple(_FASHION.split(",")),
 }
 
+
+def class_names(set_name: str, classes: int) -> tuple[str, ...]:
+    """The names of a set's classes; their numbers where it has none."""
+    return CLASSES.get(set_name, tuple(map(str, range(classes))))
+
+
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 LAYOUTS: Mapping[str, tuple[str, ...]] = {
