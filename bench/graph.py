@@ -8,7 +8,7 @@ a table's name, what is published or assumed, nor anything that should not move 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,12 +16,9 @@ from bench import registry
 from bench.errors import UsageError
 from bench.profiles import SMOKE_SEEDS, Profile, under
 from bench.recipe import Library, Ref, Row, Stage, Table
-from bench.recipe.model import EDGES
 from bench.schema import nearest
 
 Kind = Literal["train", "synthesise", "evaluate"]
-# Of a stage: its name and place in a file, its edges, the seed that it may fix, and what changes no number.
-NOT_OF_THE_RUN = ("name", "where", "seed", "teacher_cache", *EDGES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,7 @@ class Run:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What the recipe says of this run, resolved: plain values, ready for JSON."""
-        said = {key: _plain(value) for key, value in asdict(self.stage).items() if key not in NOT_OF_THE_RUN}
+        said = self.stage.said
         if self.ensemble:
             said = {"data": {key: said["data"][key] for key in ("set", "test")}, "ensemble": self.ensemble}
         return {"kind": self.kind, **said}
@@ -163,6 +160,7 @@ class _Planner:
         self.graph = Graph()
         # By the stage itself: two stages may say the same, or stand on one line.
         self.made: dict[tuple[int, int], Run] = {}
+        self.resized: dict[int, Stage] = {}
 
     def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
         seeds = row.seeds[:SMOKE_SEEDS] if self.profile == "smoke" else row.seeds
@@ -188,10 +186,14 @@ class _Planner:
         seed = stage.seed if stage.seed is not None else seed
         if (id(stage), seed) not in self.made:
             sources = {edge: self._source(ref, seed) for edge, ref in stage.edges.items()}
-            self.made[id(stage), seed] = self._kept(
-                Run(name, self.profile, seed, under(stage, self.profile, self.absent), sources)
-            )
+            self.made[id(stage), seed] = self._kept(Run(name, self.profile, seed, self._under(stage), sources))
         return self.made[id(stage), seed]
+
+    def _under(self, stage: Stage) -> Stage:
+        """The stage as the profile carries it out, the same one for all seeds: what it says is worked out once."""
+        if id(stage) not in self.resized:
+            self.resized[id(stage)] = under(stage, self.profile, self.absent)
+        return self.resized[id(stage)]
 
     def _source(self, ref: Ref, seed: int) -> Run:
         stage = self.library.stage(ref)
@@ -207,16 +209,6 @@ class _Planner:
         self.graph.value[run.key] = max(self.graph.value[run.key], value)
         for source in run.sources.values():
             self._raise_value(source, value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict) and "digest" in value and "file" in value:
-        return {"distances": value["digest"]}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _hash(value: Any) -> str:

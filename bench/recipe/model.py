@@ -1,6 +1,7 @@
 """What a recipe says: a table of rows, each of one or more stages, and the published numbers."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ STAGE_KEYS = (
     "seed",
     "teacher_cache",
 )
+# Of a stage: its name and place in a file, its edges, the seed that it may fix, and what changes no number.
+NOT_OF_A_RUN = ("name", "where", "seed", "teacher_cache", *EDGES)
 
 Quality = Literal["error", "accuracy"]
 Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble"]
@@ -109,6 +112,11 @@ class Stage:
         """The runs that it takes artifacts from, by the name of the edge."""
         return {edge: ref for edge in EDGES if (ref := getattr(self, edge)) is not None}
 
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        """What is part of its runs' identity: plain values, ready for JSON."""
+        return {key: _plain(value) for key, value in asdict(self).items() if key not in NOT_OF_A_RUN}
+
     @property
     def synthesises(self) -> bool:
         """Whether it makes images instead of training networks."""
@@ -195,3 +203,13 @@ class Table:
     deviations: tuple[str, ...]
     file: Path
     where: str = ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict) and "digest" in value and "file" in value:
+        return {"distances": value["digest"]}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
