@@ -1,11 +1,13 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-# On tiny networks, two threads only wait for each other: several times slower where the cores are busy. Said before
-# torch is imported, so that the tests that need no torch do not have to.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# On tiny networks, two threads only wait for each other: several times slower where the cores are busy; and only with
+# as many threads are weights the same to the bit as another process has trained them. Said before torch is imported,
+# so that the tests that need no torch do not have to.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +64,18 @@ rows:
 """
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of recipes with one that trains on made-up images in seconds; for all tests, so not to be changed."""
+    recipes = tmp_path_factory.mktemp("tiny") / "recipes"
+    (recipes / "tiny").mkdir(parents=True)
+    (recipes / "tiny" / "table.yaml").write_text(TINY, encoding="utf-8")
+    return recipes
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project folder, and the current one, with one recipe that trains on made-up images in seconds."""
-    recipe = tmp_path / "recipes" / "tiny" / "table.yaml"
-    recipe.parent.mkdir(parents=True)
-    recipe.write_text(TINY, encoding="utf-8")
+def project(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder, and the current one, with the tiny recipe."""
+    shutil.copytree(tiny, tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -10,6 +10,9 @@ from pathlib import Path
 
 REPO = Path(__file__).parents[2]
 MAIN = "from bench.cli.app import main; main()"
+RUN = ("run", "tiny", "--profile", "paper", "--device", "cpu")
+VANILLA = ("--row", "vanilla")
+ONE = (*RUN, *VANILLA, "--seed", "1")
 
 
 def start(folder: Path, *arguments: str, code: str = MAIN, everywhere: str = "") -> subprocess.Popen[str]:
@@ -41,6 +44,20 @@ def finish(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, s
 
 def records(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((folder / "results" / "runs").glob("*.json"))]
+
+
+def by_name(folder: Path) -> dict[tuple[str, int], dict]:
+    return {(record["name"], record["seed"]): record for record in records(folder)}
+
+
+def artifact(folder: Path, record: dict) -> Path:
+    return folder / "results" / "artifacts" / f"{record['id']}.safetensors"
+
+
+def forget(folder: Path, record: dict) -> None:
+    """As if the run had not been trained."""
+    (folder / "results" / "runs" / f"{record['id']}.json").unlink()
+    artifact(folder, record).unlink()
 
 
 def wait_for_checkpoints(folder: Path, count: int = 1) -> None:

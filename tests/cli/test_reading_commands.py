@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.app import main
 from bench.graph import Run, plan
 from bench.recipe import load
 from bench.store import Record, Store
@@ -19,22 +18,6 @@ from tests.handmade import SMALL, changed, record, write
 REPO = Path(__file__).parents[2]
 COMMANDS = ["list", "check", "run", "report", "cost", "curves", "similarity", "estimate", "prepare", "gpu", "collect"]
 Kdbench = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def kdbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kdbench:
-    """Runs a command in a project folder of its own; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KDBENCH_DATA", raising=False)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["kdbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
-import json
-
 import pytest
 from matplotlib.image import imread
 
-from tests.cli.commands import finish, start
+from tests.cli.commands import RUN, records
 
 ZERO_SHOT = """  zero-shot:
     label: Zero-shot
@@ -33,13 +31,12 @@ def zero_shot(project):
     return project
 
 
-def test_impressions_are_made_once_and_are_all_that_the_students_see(zero_shot):
-    assert finish(start(zero_shot, "cost", "tiny"))[0] == 0
-    code, out, err = finish(start(zero_shot, "run", "tiny", "--profile", "paper", "--row", "zero-shot"))
+def test_impressions_are_made_once_and_are_all_that_the_students_see(zero_shot, kdbench):
+    assert kdbench("cost", "tiny")[0] == 0
+    code, out, err = kdbench(*RUN, "--row", "zero-shot", "--at-once", "1")
     assert code == 0, err
     assert "tiny/zero-shot.impressions seed 1" in out
-    records = [json.loads(path.read_text()) for path in (zero_shot / "results" / "runs").iterdir()]
-    by_kind = {(record["recipe"]["kind"], record["name"], record["seed"]): record for record in records}
+    by_kind = {(record["recipe"]["kind"], record["name"], record["seed"]): record for record in records(zero_shot)}
     assert sorted(by_kind) == [
         ("synthesise", "tiny/zero-shot.impressions", 1),
         ("train", "tiny/vanilla", 1),
@@ -59,7 +56,7 @@ def test_impressions_are_made_once_and_are_all_that_the_students_see(zero_shot):
     assert made["flops"] == one_pass * 2 * 30 * 20
 
     shown = ("impressions", "tiny/zero-shot#1", "--class", "0", "--class", "7", "--figure", "i.png")
-    code, out, err = finish(start(zero_shot, *shown, "--similarity", "s.png"))
+    code, out, err = kdbench(*shown, "--similarity", "s.png")
     assert code == 0, err
     assert "30 impressions" in out
     first = [float(x) for x in out.splitlines()[2].split()[1:]]
@@ -68,8 +65,8 @@ def test_impressions_are_made_once_and_are_all_that_the_students_see(zero_shot):
     assert all(min(imread(zero_shot / name).shape[:2]) > 200 for name in ("i.png", "s.png"))
 
 
-def test_an_estimate_of_making_images_trains_nothing(zero_shot):
-    code, out, err = finish(start(zero_shot, "estimate", "tiny", "--row", "zero-shot", "--device", "cpu"))
+def test_an_estimate_of_making_images_trains_nothing(zero_shot, kdbench):
+    code, out, err = kdbench("estimate", "tiny", "--row", "zero-shot", "--device", "cpu")
     assert code == 0, err
     assert "data_impressions resnet-8-" in out
     assert "4 runs to train" in out
@@ -84,6 +81,5 @@ def test_an_estimate_of_making_images_trains_nothing(zero_shot):
         (("tiny/zero-shot",), "'tiny/zero-shot' names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1"),
     ],
 )
-def test_what_cannot_be_shown(zero_shot, arguments, says):
-    code, out, err = finish(start(zero_shot, "impressions", *arguments))
-    assert (code, out, err) == (2, "", f"kdbench: {says}\n")
+def test_what_cannot_be_shown(zero_shot, kdbench, arguments, says):
+    assert kdbench("impressions", *arguments) == (2, "", f"kdbench: {says}\n")

@@ -29,10 +29,14 @@ class Told:
         self.epochs.append((entry["epoch"], epochs))
 
 
-@pytest.fixture
-def runs(project: Path) -> list[Run]:
+def planned(project: Path) -> list[Run]:
     """The two seeds of a row."""
     return list(plan(load(project / "recipes"), ["tiny"], "paper").rows["tiny", "vanilla"].values())
+
+
+@pytest.fixture
+def runs(project: Path) -> list[Run]:
+    return planned(project)
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def executor(project: Path):
     assert multiprocessing.active_children() == []
 
 
-def test_progress_and_record_come_back_and_a_worker_is_used_again(executor, runs):
+def test_progress_records_and_a_fault_come_back_from_a_worker_that_is_used_again(project, executor, runs):
     for run in runs:
         told = Told()
         executor.submit(run, told, None)
@@ -55,29 +59,29 @@ def test_progress_and_record_come_back_and_a_worker_is_used_again(executor, runs
         assert told.epochs == [(epoch, 4) for epoch in range(1, 5)]
         assert told.steps[-1] == (4, 5, 5)
         assert executor.store.usable(run)[0].artifact == record.artifact
+    recipe = project / "recipes" / "tiny" / "table.yaml"
+    recipe.write_text(recipe.read_text().replace("set: synthetic10", "set: cifar10"), encoding="utf-8")
+    executor.submit(planned(project)[0], Told(), None)
+    with pytest.raises(DataError, match="kdbench prepare cifar10"):
+        executor.wait()
     assert len(executor.workers) == 1
 
 
-def test_there_is_room_for_as_many_as_asked(executor, runs):
+def test_there_is_room_for_as_many_as_asked_and_what_is_out_of_time_leaves_a_checkpoint(executor, runs):
     assert executor.room
     executor.submit(runs[0], Told(), time.monotonic())
     assert executor.room
     executor.submit(runs[1], Told(), time.monotonic())
     assert not executor.room
-    assert {executor.wait()[0], executor.wait()[0]} == set(runs)
-    assert len(executor.workers) == 2
-
-
-def test_a_run_that_is_out_of_time_leaves_a_checkpoint_and_no_record(executor, runs):
-    executor.submit(runs[0], Told(), time.monotonic())
-    assert executor.wait() == (runs[0], None)
-    assert executor.store.checkpoint(runs[0]).is_file()
+    assert {executor.wait(), executor.wait()} == {(run, None) for run in runs}
+    assert all(executor.store.checkpoint(run).is_file() for run in runs)
     assert executor.room
+    assert len(executor.workers) == 2
 
 
 @pytest.mark.parametrize("before_the_run", [True, False])
 def test_a_worker_that_is_killed_is_an_error(executor, runs, before_the_run):
-    executor.submit(runs[0], Told(), None)
+    executor.submit(runs[0], Told(), time.monotonic() if before_the_run else None)
     if before_the_run:
         executor.wait()
     worker = executor.workers[0].process
@@ -86,13 +90,4 @@ def test_a_worker_that_is_killed_is_an_error(executor, runs, before_the_run):
     with pytest.raises(DeviceError, match=r"tiny/vanilla seed \d: the process that trained it was killed \(SIGKILL\)"):  # noqa: PT012
         if before_the_run:
             executor.submit(runs[1], Told(), None)
-        executor.wait()
-
-
-def test_a_fault_of_a_run_is_raised_here(project, executor):
-    recipe = project / "recipes" / "tiny" / "table.yaml"
-    recipe.write_text(recipe.read_text().replace("set: synthetic10", "set: cifar10"), encoding="utf-8")
-    run = plan(load(project / "recipes"), ["tiny"], "paper").rows["tiny", "vanilla"][1]
-    executor.submit(run, Told(), None)
-    with pytest.raises(DataError, match="kdbench prepare cifar10"):
         executor.wait()
