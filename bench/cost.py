@@ -82,8 +82,8 @@ def images_shown(run: Run, epochs: int | None = None) -> int:
 
 def steps_taken(run: Run, epochs: int | None = None) -> int:
     """How many training steps a run, or its first epochs, take; its last epoch may be cut short."""
-    schedule, per_epoch = run.stage.schedule, _steps_per_epoch(run)
-    steps = schedule.iterations or (schedule.epochs or 0) * per_epoch
+    per_epoch = _steps_per_epoch(run)
+    steps = run.stage.schedule.steps(per_epoch)
     return steps if epochs is None else min(steps, epochs * per_epoch)
 
 

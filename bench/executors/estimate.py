@@ -16,7 +16,7 @@ from bench.data.pictures import Pictures
 from bench.draws import generator
 from bench.executors.local import caches, fresh_networks, make_job, make_network, make_synthesis
 from bench.graph import Run
-from bench.train import checkpoint, device, schedule
+from bench.train import checkpoint, device
 from bench.train.engine import TEST_BATCH, Training
 from bench.train.memory import held, peak_of_steps
 from bench.train.progress import Unwatched
@@ -93,7 +93,7 @@ def _training(run: Run, where: torch.device) -> Took:
     above = peak_of_steps(training)
     step, test = _time_steps(training)
     per_epoch = -(-images // batch)
-    steps = schedule.total_steps(run.stage.schedule, per_epoch)
+    steps = run.stage.schedule.steps(per_epoch)
     epochs = -(-steps // per_epoch)
     asked = _seconds_asked(training, epochs) if cached else 0.0
     seconds = steps * (step + asked) + epochs * test * max(1.0, tests / TEST_BATCH)

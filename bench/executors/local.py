@@ -28,7 +28,6 @@ from bench.train import checkpoint, device
 from bench.train.engine import Job, Trained, train
 from bench.train.ensemble import evaluate
 from bench.train.progress import Progress
-from bench.train.schedule import total_steps
 from bench.train.synthesis import Synthesis, synthesise
 from bench.train.teacher_cache import Answers, pays, views_of
 from bench.train.turns import Turns, heard
@@ -193,7 +192,7 @@ def caches(run: Run, images: int, where: torch.device) -> bool:
     if not run.teacher or entry.compare is not None or stage.teacher_cache == "off":
         return False
     steps_an_epoch = -(-images // stage.schedule.batch)
-    epochs = -(-total_steps(stage.schedule, steps_an_epoch) // steps_an_epoch)
+    epochs = -(-stage.schedule.steps(steps_an_epoch) // steps_an_epoch)
     views = views_of(stage.data.crop_padding, stage.data.flip)
     return pays(epochs, images, views, registry.SETS[stage.data.set].classes, where)
 

@@ -72,6 +72,10 @@ class Schedule:
     epochs: PositiveInt | None = None
     iterations: PositiveInt | None = None
 
+    def steps(self, per_epoch: int) -> int:
+        """The number of optimiser steps of a run, for so many steps an epoch."""
+        return self.iterations or (self.epochs or 0) * per_epoch
+
 
 @dataclass(frozen=True)
 class Ref:

@@ -109,7 +109,7 @@ class Training:
         self.teacher_buffers = [b.clone() for t in job.teachers for b in t.buffers()]
         self.batches = Batches(self._train_batch, len(job.train), stage.schedule.batch, job.device)
         self.tests = Batches(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
-        self.total = schedule.total_steps(stage.schedule, len(self.batches))
+        self.total = stage.schedule.steps(len(self.batches))
         self.epochs = math.ceil(self.total / len(self.batches))
         self.rates = torch.from_numpy(schedule.rates(stage.schedule, len(self.batches)))
         self.shares = torch.arange(self.total, dtype=torch.float64) / self.total

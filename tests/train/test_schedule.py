@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.recipe import Schedule
-from bench.train.schedule import rates, total_steps
+from bench.train.schedule import rates
 
 
 def schedule(drops: tuple[int, ...], **length: int) -> Schedule:
@@ -34,7 +34,7 @@ def test_around_the_drops_in_iterations(step: int, rate: float) -> None:
 
 def test_iterations_do_not_depend_on_the_length_of_an_epoch() -> None:
     asked = schedule((32000, 48000), iterations=64000)
-    assert total_steps(asked, 391) == total_steps(asked, 7) == 64000
+    assert asked.steps(391) == asked.steps(7) == 64000
     np.testing.assert_array_equal(rates(asked, 391), rates(asked, 7))
 
 
