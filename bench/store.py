@@ -38,7 +38,7 @@ class Record:
     ``curve`` has one entry an epoch: loss terms and errors (%) of each network. ``taken`` gives, for each source, the
     record and the digest of the artifact that was really used. ``flops`` counts training steps, backward included.
     ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
-    at most so many; None in records that are older than this field.
+    at most so many. ``compiled``: its networks went through torch.compile. Both are None in older records.
     """
 
     key: str
@@ -64,6 +64,7 @@ class Record:
     finished: str
     replica: int = 1
     side_by_side: int | None = None
+    compiled: bool | None = None
     schema: int = field(default=SCHEMA)
 
     @property

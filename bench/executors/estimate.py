@@ -14,7 +14,8 @@ from bench import registry
 from bench.cost import images_of
 from bench.data.pictures import Pictures
 from bench.draws import generator
-from bench.executors.local import caches, fresh_networks, make_job, make_network, make_synthesis
+from bench.executors.choices import caches
+from bench.executors.local import fresh_networks, make_job, make_network, make_synthesis
 from bench.graph import Run
 from bench.train import checkpoint, device
 from bench.train.engine import TEST_BATCH, Training

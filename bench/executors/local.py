@@ -17,6 +17,7 @@ from bench.data.pictures import Pictures
 from bench.data.wordvectors import read_distances
 from bench.draws import generator
 from bench.errors import StoreError, WordsError
+from bench.executors.choices import caches, compiles
 from bench.executors.provenance import commit, libraries
 from bench.graph import Run
 from bench.methods.base import Method
@@ -29,7 +30,7 @@ from bench.train.engine import Job, Trained, train
 from bench.train.ensemble import evaluate
 from bench.train.progress import Progress
 from bench.train.synthesis import Synthesis, synthesise
-from bench.train.teacher_cache import Answers, pays, views_of
+from bench.train.teacher_cache import Answers
 from bench.train.turns import Turns, heard
 
 
@@ -93,6 +94,7 @@ class Local:
         job = make_job(run, networks, teachers, pictures, self.device, self.store.checkpoint(run), work.taken)
         if caches(run, len(pictures[0]), self.device):
             job = replace(job, answers=self._answers(run, job.precision, len(pictures[0]), work.taken))
+        job = replace(job, compiled=compiles(run, training_flops(run, self.costs), self.device))
         return job.precision, (yield from train(job, work.progress, out_of_time=work.out_of_time))
 
     def _answers(self, run: Run, precision: str, images: int, taken: dict[str, dict[str, str]]) -> Answers:
@@ -159,6 +161,7 @@ class Local:
             taken=work.taken,
             artifact=None,
             side_by_side=self.side_by_side,
+            compiled=trained.compiled,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),
         )
@@ -178,23 +181,6 @@ class _Work:
     taken: dict[str, dict[str, str]]
     progress: Progress
     out_of_time: Callable[[float], bool]
-
-
-def caches(run: Run, images: int, where: torch.device) -> bool:
-    """Whether a teacher's logits are kept: for methods that take no more of it, and where that pays.
-
-    Args:
-        run: the one that would keep them.
-        images: how many it trains on.
-        where: the device whose memory they would take.
-    """
-    stage, entry = run.stage, registry.METHODS[run.stage.method.name]
-    if not run.teacher or entry.compare is not None or stage.teacher_cache == "off":
-        return False
-    steps_an_epoch = -(-images // stage.schedule.batch)
-    epochs = -(-stage.schedule.steps(steps_an_epoch) // steps_an_epoch)
-    views = views_of(stage.data.crop_padding, stage.data.flip)
-    return pays(epochs, images, views, registry.SETS[stage.data.set].classes, where)
 
 
 def make_job(

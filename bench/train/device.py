@@ -38,6 +38,11 @@ def computes_bf16(device: torch.device) -> bool:
     return bool(_cpu().get("amx_bf16") or _cpu().get("avx512_bf16"))
 
 
+def multiplies_tiles(device: torch.device) -> bool:
+    """Whether a CPU has AMX, which multiplies bfloat16 matrices tile by tile."""
+    return device.type == "cpu" and bool(_cpu().get("amx_bf16"))
+
+
 def precision(asked: str, device: torch.device) -> str:
     """The precision that a recipe's field reaches on a device; ``auto`` is bfloat16 only where it is native."""
     if asked == "auto":

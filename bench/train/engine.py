@@ -35,7 +35,7 @@ class Job:
 
     ``taken`` names what was loaded from other runs; a checkpoint goes on only with the same. With ``answers``, the
     teacher's logits are looked up there, and it is asked only of views that are new. ``compiled`` puts the networks
-    through torch.compile: other bits, so it is never chosen by a clock.
+    through torch.compile: other bits, so it is not chosen by a clock.
     """
 
     id: str
@@ -63,6 +63,7 @@ class Trained:
     curve: list[dict[str, Any]]
     tensors: dict[str, Tensor]
     seconds: float
+    compiled: bool = False
 
 
 def train(
@@ -280,4 +281,5 @@ class Training:
             raise AssertionError("a frozen teacher's buffers changed during training")
         tensors = {f"net{k}.{name}": t for k, n in enumerate(self.job.networks) for name, t in n.state_dict().items()}
         tensors |= {f"logits{k}": logits for k, logits in enumerate(self.logits)}
-        return Trained(self.status, sums.results(self.curve, self.status), self.curve, tensors, self.seconds)
+        results = sums.results(self.curve, self.status)
+        return Trained(self.status, results, self.curve, tensors, self.seconds, self.job.compiled)

@@ -10,10 +10,11 @@ import torch
 
 from bench.cost import Costs
 from bench.errors import DataError, DeviceError
-from bench.executors import local
+from bench.executors import choices, local
 from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run, plan
+from bench.networks import Network
 from bench.recipe import load
 from bench.run import todo, walk
 from bench.store import Record, Store
@@ -71,7 +72,7 @@ def carried_out(runs: list[Run], folder: Path, most: int) -> tuple[dict[str, Rec
 
 def test_runs_side_by_side_leave_what_they_leave_alone(project, monkeypatch):
     cached = []
-    monkeypatch.setattr(local, "pays", lambda *said: cached.append(said) or True)
+    monkeypatch.setattr(choices, "pays", lambda *said: cached.append(said) or True)
     runs = list(planned(project).values())
     alone, one_at_a_time = carried_out(runs, project / "alone", 1)
     together, at_a_time = carried_out(runs, project / "together", 3)
@@ -187,7 +188,16 @@ def test_a_record_says_how_many_went_on_and_only_its_own_warnings(project, monke
         records, _ = carried_out([runs["vanilla#1"], runs["vanilla#2"]], project / "results", 2)
     assert {record.seed: record.warnings for record in records.values()} == {1: ["of seed 1"], 2: ["of seed 2"]}
     said = [json.loads(path.read_text()) for path in (project / "results" / "runs").glob("*.json")]
-    assert [found["side_by_side"] for found in said] == [2, 2]
+    assert [(found["side_by_side"], found["compiled"]) for found in said] == [(2, False), (2, False)]
+
+
+def test_a_run_that_is_to_be_compiled_is_and_its_record_says_so(project, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(local, "compiles", lambda run, flops, where: True)
+    monkeypatch.setattr(Network, "compile", lambda self, **said: compiled.append(said))
+    records, _ = carried_out([planned(project)["vanilla#1"]], project / "results", 1)
+    assert compiled == [{"dynamic": False}]
+    assert [record.compiled for record in records.values()] == [True]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

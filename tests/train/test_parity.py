@@ -4,17 +4,14 @@ That views are torchvision's is tested in tests/data/test_views.py, that a cache
 test_teacher_cache.py, and that runs side by side give the same bits in tests/cli/test_side_by_side.py.
 """
 
-import os
-import shutil
-import sysconfig
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.executors.choices import has_compiler
 from bench.networks.base import BatchNorm, Network, Output
 from bench.recipe import Spec
 from bench.train.engine import Training
@@ -23,8 +20,6 @@ from tests.train.test_golden import CLASSES, CPU, IMAGES, fill, job, losses_of
 
 # Sums in another order, in float64, over twenty steps.
 SAME = {"rtol": 1e-9, "atol": 1e-11}
-HEADERS = Path(sysconfig.get_path("include")) / "Python.h"
-COMPILES = shutil.which(os.environ.get("CXX", "g++")) is not None and HEADERS.is_file()
 
 
 class Tiny(Network):
@@ -53,7 +48,7 @@ def twenty_steps(*, device: torch.device = CPU, graphs: bool = False, **more: An
     return {**losses, **{name: tensor.cpu() for name, tensor in made.networks[0].state_dict().items()}}
 
 
-@pytest.mark.skipif(not COMPILES, reason="torch.compile needs a C++ compiler (g++, or CXX) and Python's headers")
+@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler (g++, or CXX) and Python's headers")
 def test_compiled_networks_train_as_they_are() -> None:
     import torch._dynamo.testing
     from torch._inductor import config

@@ -8,11 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cost import Costs
 from bench.data.views import epoch_draws
-from bench.executors import local
-from bench.recipe import Spec
-from bench.store import Store
 from bench.train import teacher_cache
 from bench.train.engine import Training
 from bench.train.teacher_cache import Answers, asked_anew, pays, views_of
@@ -118,19 +114,3 @@ def test_it_pays_where_it_spares_work_and_fits(monkeypatch) -> None:
     assert not pays(5, 50_000, 162, 100, CPU)
     monkeypatch.setattr(teacher_cache, "free_memory", lambda device: 8 * 10**9)
     assert not pays(300, 50_000, 162, 100, CPU)
-
-
-@pytest.mark.parametrize(
-    ("row", "stage", "caches"),
-    [
-        ("kd", {}, True),
-        ("kd", {"teacher_cache": "off"}, False),
-        ("kd", {"method": Spec("fsp", {"weight": 1.0, "matrices": "sections"})}, False),
-        ("vanilla", {}, False),
-    ],
-)
-def test_which_runs_have_one(runs, tmp_path, row, stage, caches) -> None:
-    run = runs[row]
-    data = replace(run.stage.data, crop_padding=0, flip=False)
-    executor = local.Local(Store(tmp_path), Costs.read(tmp_path / "costs.json"), tmp_path, download=False, where=CPU)
-    assert executor._caches(replace(run, stage=replace(run.stage, data=data, **stage)), 100) is caches
