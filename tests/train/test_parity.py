@@ -1,7 +1,8 @@
 """What may make a step faster, and not change what it computes: torch.compile, CUDA graphs, the teacher cache.
 
 That views are torchvision's is tested in tests/data/test_views.py, that a cached teacher's answers are the teacher's in
-test_teacher_cache.py, and that runs side by side give the same bits in tests/cli/test_side_by_side.py.
+test_teacher_cache.py, and that runs side by side give the same bits in tests/cli/test_side_by_side.py (processes) and
+tests/executors/test_inline.py (one process).
 """
 
 from dataclasses import replace
