@@ -21,6 +21,7 @@ from bench.report.render import Format, render
 from bench.report.sheet import Line, Sheet
 from bench.report.table import build
 from bench.store import Record, Result, Store
+from tests import handmade
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,30 +39,16 @@ class FakeCosts:
 
 def record(run: Run, *errors: tuple[float | None, float], **said: Any) -> Record:
     """A record of a run; ``errors`` are (last, best) of each of its networks."""
-    whole: dict[str, Any] = {
-        "key": run.key,
-        "id": run.id,
-        "name": run.name,
-        "profile": run.profile,
-        "seed": run.seed,
-        "status": "done",
-        "recipe": run.recipe,
+    usual: dict[str, Any] = {
         "results": [Result(last, best, 9) for last, best in errors],
         "curve": [],
-        "versions": run.versions,
         "precision": "bfloat16",
-        "device": "Imaginary GPU",
-        "seconds": 1.0,
-        "flops": None,
-        "peak_memory": None,
-        "libraries": {},
         "commit": "0123456789abcdef",
-        "warnings": [],
         "taken": {edge: {"record": source.id, "artifact": "digest"} for edge, source in run.sources.items()},
         "artifact": "digest",
         "finished": f"2031-01-0{run.seed}T00:00:00+00:00",
     }
-    return Record(**{**whole, **said})
+    return handmade.record(run, **{**usual, **said})
 
 
 class Results:
