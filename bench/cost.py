@@ -28,6 +28,7 @@ _COUNTED = frozenset({"conv", "linear"})
 _FREE = (
     "aten::adaptive_avg_pool2d",
     "aten::add",
+    "aten::add_",
     "aten::avg_pool2d",
     "aten::batch_norm",
     "aten::max_pool2d",

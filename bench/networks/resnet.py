@@ -10,7 +10,6 @@ bottleneck one of depth 164.
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -40,7 +39,7 @@ class ResNet(Network):
         super().__init__()
         blocks, planes = shapes.resnet(depth, block, width)
         outputs = [shapes.RESNET_EXPANSION[block] * p for p in planes]
-        self.stem = nn.Sequential(_conv(channels, planes[0], 3), BatchNorm(planes[0]), nn.ReLU())
+        self.stem = nn.Sequential(_conv(channels, planes[0], 3), BatchNorm(planes[0]), nn.ReLU(inplace=True))
         self.stage1 = _stage(planes[0], planes[0], blocks, 1, block, shortcut)
         self.stage2 = _stage(outputs[0], planes[1], blocks, 2, block, shortcut)
         self.stage3 = _stage(outputs[1], planes[2], blocks, 2, block, shortcut)
@@ -71,7 +70,8 @@ class _Residual(nn.Module):
         first = y = relu(normalisation(convolution(x)))
         for layer in others:
             y = layer(y)
-        return first, torch.relu(y + self.shortcut(x))
+        # In place: nothing else reads what the last normalisation gave.
+        return first, y.add_(self.shortcut(x)).relu_()
 
 
 class _Stage(nn.Sequential):
@@ -111,7 +111,7 @@ def _basic(inputs: int, planes: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         _conv(inputs, planes, 3, stride),
         BatchNorm(planes),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _conv(planes, planes, 3),
         BatchNorm(planes),
     )
@@ -122,10 +122,10 @@ def _bottleneck(inputs: int, planes: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         _conv(inputs, planes, 1),
         BatchNorm(planes),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _conv(planes, planes, 3, stride),
         BatchNorm(planes),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _conv(planes, outputs, 1),
         BatchNorm(outputs),
     )
