@@ -119,3 +119,18 @@ def test_float32_is_not_rounded_to_tf32(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     device.choose("cpu")
     assert not torch.backends.cudnn.allow_tf32
+
+
+def test_free_memory_is_what_linux_can_give(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tmp_path / "meminfo"
+    said.write_text("MemTotal:       24689764 kB\nMemFree:          100000 kB\nMemAvailable:   20000000 kB\n")
+    monkeypatch.setattr(device, "_MEMORY", said)
+    assert device.free_memory(CPU) == 20_480_000_000
+
+
+@pytest.mark.parametrize("said", [None, "MemTotal: 24689764 kB\nMemFree: 100000 kB\n"])
+def test_free_memory_where_linux_does_not_tell(tmp_path, monkeypatch: pytest.MonkeyPatch, said: str | None) -> None:
+    if said:
+        (tmp_path / "meminfo").write_text(said)
+    monkeypatch.setattr(device, "_MEMORY", tmp_path / "meminfo")
+    assert 0 < device.free_memory(CPU) < 2**50
