@@ -16,6 +16,8 @@ from bench.graph import Run
 from bench.store import Record, Store, write_atomic
 
 Tensors = dict[str, Tensor]
+KEPT = {"id", "taken", "precision", "threads", "epoch", "seconds", "curve"}
+"""What a checkpoint says beside its tensors."""
 
 
 class Unfinished(Protocol):
@@ -61,11 +63,13 @@ def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None
 
     Raises:
         DeviceError: it was begun in another precision.
-        StoreError: it cannot be read, or was begun with other weights of a source.
+        StoreError: it cannot be read, or was begun by another kdbench or with other weights of a source.
     """
     if not job.checkpoint.is_file():
         return None
     kept, about = read(job.checkpoint)
+    if not KEPT <= about.keys():
+        raise StoreError(f"{job.checkpoint} was begun by another kdbench; go on with that, or delete it to start again")
     if about["precision"] != job.precision:
         raise DeviceError(
             f"{job.checkpoint} was begun in {about['precision']}, this device would go on in {job.precision}; go on"

@@ -18,7 +18,7 @@ from bench.graph import Run, plan
 from bench.methods.vanilla import Vanilla
 from bench.networks import initialise
 from bench.recipe import Spec, load
-from bench.train import engine
+from bench.train import checkpoint, engine
 from bench.train.progress import Stopped
 from bench.train.turns import to_the_end
 
@@ -355,6 +355,13 @@ def test_a_checkpoint_goes_on_only_with_the_same_teacher(runs, tmp_path):
     other = job(runs["kd"], tmp_path, precision="float32")
     with pytest.raises(StoreError, match="begun with other weights of its teacher"):
         train(replace(other, taken={"teacher": {"record": "another", "artifact": "0"}}), Silent())
+
+
+def test_a_checkpoint_of_another_version_is_refused_in_a_line(runs, tmp_path):
+    made = job(runs["vanilla"], tmp_path, precision="float32")
+    checkpoint.write(made.checkpoint, {}, {"id": made.id, "taken": {}, "precision": "float32", "epoch": 1})
+    with pytest.raises(StoreError, match=r"checkpoint\.safetensors was begun by another kdbench; [^\n]*$"):
+        train(made, Silent())
 
 
 def test_a_graph_that_cannot_be_captured_is_told_and_done_without(runs, tmp_path, monkeypatch):
