@@ -68,7 +68,7 @@ def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None
     if not job.checkpoint.is_file():
         return None
     kept, about = read(job.checkpoint)
-    if not KEPT <= about.keys():
+    if KEPT - about.keys():
         raise StoreError(f"{job.checkpoint} was begun by another kdbench; go on with that, or delete it to start again")
     if about["precision"] != job.precision:
         raise DeviceError(
