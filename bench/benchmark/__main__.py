@@ -16,6 +16,7 @@ from bench.benchmark.measure import Effort, Spread, Times, measure, overhead_per
 from bench.benchmark.seeds import per_seed, together
 from bench.benchmark.task import WORKLOADS, make_task
 from bench.errors import DeviceError, KdbenchError
+from bench.store import write_atomic
 from bench.train import device as devices
 from bench.train.teacher_cache import views_of
 
@@ -94,7 +95,7 @@ def written(where: torch.device, all_times: dict[str, Times], calibration: dict[
 
 
 def benchmark(asked: Asked, out: Path) -> None:
-    """Measure the device if that is asked for, then workloads; print their tables, write the JSON file."""
+    """Measure the device if that is asked for, then workloads; the JSON file grows with each, tables come last."""
     # The engine and published code both turn it on; here it is on before the first of them runs.
     torch.backends.cudnn.benchmark = True
     native = "native" if devices.computes_bf16(asked.where) else "not native"
@@ -102,11 +103,13 @@ def benchmark(asked: Asked, out: Path) -> None:
     calibration = calibrate(asked.where) if asked.calibrated else {}
     for what, value in calibration.items():
         print(f"  {what:<24}{value:12.2f}", flush=True)
-    all_times = {name: measured(name, asked) for name in asked.names}
+    all_times: dict[str, Times] = {}
+    for name in asked.names:
+        all_times[name] = measured(name, asked)
+        write_atomic(out, (json.dumps(written(asked.where, all_times, calibration), indent=1) + "\n").encode())
+        devices.give_back(asked.where)
     for name, times in all_times.items():
         print(f"\n{page(name, times)}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(written(asked.where, all_times, calibration), indent=1) + "\n", encoding="utf-8")
     print(f"\nMedian and range over the rounds; ratios are taken within a round. Written: {out}")
 
 

@@ -209,4 +209,8 @@ def graph(step: Callable[[], object]) -> Callable[[], None]:
     captured = torch.cuda.CUDAGraph()
     with torch.cuda.graph(captured):
         step()
-    return captured.replay
+
+    def replay(_kept: Callable[[], object] = step) -> None:
+        captured.replay()  # a graph keeps none of the tensors that its steps use
+
+    return replay

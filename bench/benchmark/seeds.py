@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
@@ -27,7 +27,12 @@ STREAMS, GROUPED = "kdbench-{}-streams", "{}-grouped"
 def together(task: Task, seeds: int, say: Callable[[str], None]) -> dict[str, Steps]:
     """Both contenders; only one network without a teacher is grouped."""
     found = {STREAMS.format(seeds): streams(task, seeds, say)}
-    return found if task.run.teacher else found | {GROUPED.format(seeds): grouped(task, seeds)}
+    if task.run.teacher is None:
+        try:
+            found[GROUPED.format(seeds)] = grouped(task, seeds)
+        except RuntimeError as error:
+            say(f"{GROUPED.format(seeds)} left out: {str(error).partition(chr(10))[0]}")
+    return found
 
 
 def per_seed(times: Times, seeds: int) -> Times:
@@ -73,6 +78,11 @@ class Grouped:
         dtype = device.weights_dtype(self.precision)
         networks = [fresh_networks(one.run)[0].to(task.device, dtype) for one in own]
         self.network = networks[0]
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                # To vmap, weights of a normalisation have its input's type, and bfloat16 does not go with statistics in
+                # float32: it takes float32 here, which costs time that a normalisation of the whole would not need.
+                module.register_forward_pre_hook(lambda _, given: (full(given[0]),))
         self.parameters, self.buffers = stack_module_state(networks)
         self.pictures, stage = [one.pictures for one in own], task.run.stage
         self.positions = torch.arange(stage.schedule.batch, device=task.device)

@@ -50,6 +50,8 @@ class Inline:
 
     def __init__(self, local: Local, most: int = 1) -> None:
         self.local, self.store, self.most = local, local.store, most
+        # One a place and no more: CUDA has few streams, and would soon give two runs the same one.
+        self.queues = [device.queue(local.device) for _ in range(most)]
         self.going: list[_Going] = []
         self.put_off: list[_Given] = []
         self.ended: list[tuple[Run, Record | None]] = []
@@ -83,7 +85,8 @@ class Inline:
         where = self.local.device
         free = device.free_memory(where)
         work = self.local.execute(given.run, given.progress, _until(given.deadline))
-        begun = _Going(given, work, device.queue(where))
+        taken = [going.queue for going in self.going]
+        begun = _Going(given, work, next(queue for queue in self.queues if queue not in taken))
         self.going.append(begun)
         self._turn(begun)
         begun.took = max(0, free - device.free_memory(where))

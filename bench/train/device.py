@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from bench.errors import DeviceError
 
@@ -63,8 +64,16 @@ def autocast(reached: str, device: torch.device) -> AbstractContextManager[objec
     return torch.autocast(device.type, dtype=_DTYPES[reached] if on else None, enabled=on, cache_enabled=False)
 
 
+def rounded(network: nn.Module, reached: str) -> None:
+    """Round the weights that autocast would round in every forward pass; for networks that are not trained."""
+    if reached == "bfloat16":
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.to(torch.bfloat16)
+
+
 def queue(device: torch.device) -> AbstractContextManager[object]:
-    """Whatever is launched within it, each time that it is entered, goes to one new stream on CUDA."""
+    """Whatever is launched within it, each time that it is entered, goes to one stream on CUDA, of a pool of 32."""
     if device.type == "cuda":
         return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
     return nullcontext()

@@ -106,7 +106,7 @@ class Training:
                 network.compile(dynamic=False)  # in place: weights keep their names
         job.method.to(job.device, dtype).train()
         for teacher in job.teachers:
-            teacher.eval().requires_grad_(False)
+            device.rounded(teacher.eval().requires_grad_(False), job.precision)
         self.teacher_buffers = [b.clone() for t in job.teachers for b in t.buffers()]
         self.batches = Batches(self._train_batch, len(job.train), stage.schedule.batch, job.device)
         self.tests = Batches(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
@@ -208,11 +208,12 @@ class Training:
         """Lay out an epoch on the device: its order and views, rates and progress of its steps; sums begin at zero."""
         draws = self._draws(self.epoch)
         self.job.train.draw(draws)
-        if self.cache is not None:
-            self.cache.fill(draws, max(1, steps) * self.job.stage.schedule.batch)
         self.epoch_rates[:steps].copy_(self.rates[first : first + steps])
         self.epoch_shares[:steps].copy_(self.shares[first : first + steps])
         self.sums.zero()
+        if self.cache is not None:
+            # Last, for a copy from the host waits for whatever its stream has to do.
+            self.cache.fill(draws, max(1, steps) * self.job.stage.schedule.batch)
 
     def _draws(self, epoch: int) -> Draws:
         if self.drawn is None or self.drawn[0] != epoch:

@@ -37,6 +37,8 @@ def adam(
         fused=True,
         capturable=lr.device.type == "cuda",
     )
+    # Steps that warm up for a graph are not captured, and need not be.
+    optimizer._warned_capturable_if_run_uncaptured = True
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             optimizer.state[parameter] = {

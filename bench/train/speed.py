@@ -39,12 +39,15 @@ class Batches:
     def capture(self, state: Callable[[], Iterable[Tensor]]) -> None:
         """Record one graph for each batch size; ``state`` gives every tensor that the body changes.
 
-        Capture needs warm-up calls on a side stream, which change weights and sums: all is put back afterwards. The
-        stream is a new one: what a library keeps for a stream (cuBLAS its workspace), graphs captured on it share, and
-        graphs that are replayed at the same time must not.
+        Capture needs warm-up calls, which change weights and sums: all is put back afterwards. Graphs captured on one
+        stream share what a library keeps for it (cuBLAS its workspace), and must not be replayed at the same time: they
+        are captured on the current one, where they are replayed; nothing can be captured on the default stream.
         """
-        pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        for size in sorted({min(self.batch, self.n), self.n % self.batch or self.batch}):
+        pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.current_stream(self.device)
+        if stream == torch.cuda.default_stream(self.device):
+            stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        # The larger first: the smaller one finds room in what that gave back.
+        for size in sorted({min(self.batch, self.n), self.n % self.batch or self.batch}, reverse=True):
             self._warm_up(size, state, stream)
             self.graphs[size] = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graphs[size], pool=pool, stream=stream):

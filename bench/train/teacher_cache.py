@@ -82,21 +82,20 @@ class TeacherCache:
 
         The pictures must have the epoch's draws already.
         """
+        view, used = self.answers.view(draws), np.sort(draws.order[:count])
+        missing = used[~self.answers.known[used, view[used]]]
+        steps = -(-len(missing) // self.batches.batch)
+        # A last batch that is not full is filled up: a teacher may answer a smaller one a little differently.
+        padded = np.resize(missing, steps * self.batches.batch)
+        self.view.copy_(torch.from_numpy(view))
+        self.missing[: len(padded)].copy_(torch.from_numpy(padded))
         if self.answers.filled is not None:
             # What is known may have been asked by another run, on another stream, and still be on its way.
             torch.cuda.current_stream(self.view.device).wait_event(self.answers.filled)
-        view, used = self.answers.view(draws), np.sort(draws.order[:count])
-        self.view.copy_(torch.from_numpy(view))
-        missing = used[~self.answers.known[used, view[used]]]
-        if len(missing):
-            steps = -(-len(missing) // self.batches.batch)
-            # A last batch that is not full is filled up: a teacher may answer a smaller one a little differently.
-            padded = np.resize(missing, steps * self.batches.batch)
-            self.missing[: len(padded)].copy_(torch.from_numpy(padded))
-            self.batches.run(steps)
-            self.answers.known[missing, view[missing]] = True
-            if self.view.is_cuda:
-                self.answers.filled = torch.cuda.current_stream(self.view.device).record_event()
+        self.batches.run(steps)
+        self.answers.known[missing, view[missing]] = True
+        if self.view.is_cuda:
+            self.answers.filled = torch.cuda.current_stream(self.view.device).record_event()
         return len(missing)
 
     @torch.no_grad()

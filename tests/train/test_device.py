@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from bench.errors import DeviceError
 from bench.train import device
@@ -134,3 +135,17 @@ def test_free_memory_where_linux_does_not_tell(tmp_path, monkeypatch: pytest.Mon
         (tmp_path / "meminfo").write_text(said)
     monkeypatch.setattr(device, "_MEMORY", tmp_path / "meminfo")
     assert 0 < device.free_memory(CPU) < 2**50
+
+
+def test_weights_rounded_once_are_those_that_autocast_rounds_each_time() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5)).eval()
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    given = []
+    for _ in range(2):
+        with torch.no_grad(), device.autocast("bfloat16", CPU):
+            given.append(network(images))
+        device.rounded(network, "bfloat16")
+    assert torch.equal(*given)
+    assert (network[0].weight.dtype, network[1].weight.dtype) == (torch.bfloat16, torch.float32)
+    device.rounded(network.float(), "float32")
+    assert network[0].weight.dtype == torch.float32
