@@ -60,7 +60,7 @@ benchmark: $(READY)
 
 # The same and what the device itself can do, on a CUDA machine with PyTorch 2.11 or later, as for `make gpu`.
 benchmark-gpu:
-	PYTHONPATH=. $(PYTHON) -m bench.benchmark --calibrate --compiled --seeds 4 --rounds 7 --out $(OUT)/benchmark.json
+	PYTHONPATH=. $(PYTHON) -m bench.benchmark --calibrate --compiled --seeds 4 --rounds 5 --out $(OUT)/benchmark.json
 
 test: $(READY)
 	$(BIN)/python -m pytest

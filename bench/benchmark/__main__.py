@@ -47,7 +47,7 @@ def measured(name: str, asked: Asked) -> Times:
     def say(said: str) -> None:
         print(f"  {said}", flush=True)
 
-    found = contenders(task, say, compiled=asked.compiled)
+    found = contenders(task, say, compiled=asked.compiled and workload.computes)
     if asked.seeds > 1:
         found |= together(task, asked.seeds, say)
     times = per_seed(measure(found, effort, task.steps, asked.where, say), asked.seeds)
