@@ -59,7 +59,8 @@ class Bar:
 
     def __init__(self, progress: Progress, run: Run) -> None:
         self.progress, self.epochs = progress, run.stage.schedule.epochs or 0
-        self.task = progress.add_task(title(run), total=None, told="epoch 1")
+        self.title = title(run)
+        self.task = progress.add_task(self.title, total=None, told="epoch 1")
         self.measured, self.moved = "", 0.0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
@@ -76,6 +77,10 @@ class Bar:
         """Show what the epoch measured."""
         self.measured = f"  {measured(entry)}  {images_per_second:,.0f} images/s  {duration(seconds_left)} left"
         self.progress.update(self.task, told=f"epoch {entry['epoch']}/{epochs}{self.measured}")
+
+    def warn(self, message: str) -> None:
+        """Leave a line above the bars."""
+        self.progress.console.print(f"{self.title}: WARNING: {message}", highlight=False, markup=False)
 
     def remove(self) -> None:
         """The run is over."""

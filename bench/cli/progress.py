@@ -54,8 +54,7 @@ def outcome(run: Run, record: Record) -> str:
     """One line on a run that ended."""
     if record.status == "diverged":
         return f"{title(run)}: diverged (NaN or infinity in the loss) at epoch {len(record.curve)}"
-    told = "".join(f"\n    WARNING: {warning}" for warning in record.warnings)
-    return f"{title(run)}: {_result(run, record)}{duration(record.seconds)}{told}"
+    return f"{title(run)}: {_result(run, record)}{duration(record.seconds)}"
 
 
 def _result(run: Run, record: Record) -> str:
@@ -115,6 +114,10 @@ class RunLines:
                 f"epoch {entry['epoch']}/{epochs}: {measured(entry)}  {images_per_second:,.0f} images/s"
                 f"  {duration(seconds_left)} left"
             )
+
+    def warn(self, message: str) -> None:
+        """At once."""
+        self._line(f"WARNING: {message}")
 
     def _line(self, text: str) -> None:
         which = f"{title(self.run)}, " if len(self.going) > 1 else ""

@@ -73,7 +73,13 @@ class Local:
         work = _Work(run, {edge: tensors for edge, (_, tensors) in found.items()}, taken, progress, out_of_time)
         carry_out = {"train": self._train, "synthesise": self._synthesise, "evaluate": self._evaluate}[run.kind]
         told: set[str] = set()
-        precision, trained = yield from heard(carry_out(work), told)
+
+        def hear(warning: str) -> None:
+            if warning not in told:
+                told.add(warning)
+                progress.warn(warning)
+
+        precision, trained = yield from heard(carry_out(work), hear)
         record = self._record(work, precision, trained, sorted(told))
         self.store.checkpoint(run).unlink(missing_ok=True)
         return record

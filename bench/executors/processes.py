@@ -179,3 +179,6 @@ class _Teller:
 
     def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
         self.pipe.send(("epoch", (entry, epochs, images_per_second, seconds_left)))
+
+    def warn(self, message: str) -> None:
+        self.pipe.send(("warn", (message,)))

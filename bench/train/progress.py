@@ -12,6 +12,9 @@ class Progress(Protocol):
     def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
         """An epoch is done; ``entry`` is its line of the curve."""
 
+    def warn(self, message: str) -> None:
+        """Something is not as it should be, and the run goes on; said once."""
+
 
 class Unwatched:
     """Progress that nobody looks at."""
@@ -20,6 +23,9 @@ class Unwatched:
         """Say nothing."""
 
     def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+        """Say nothing."""
+
+    def warn(self, message: str) -> None:
         """Say nothing."""
 
 

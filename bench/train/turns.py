@@ -4,7 +4,7 @@ A turn launches one training step; the host takes the next run's turn while the 
 """
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -21,8 +21,8 @@ def to_the_end(work: Turns[T]) -> T:
             return result
 
 
-def heard(work: Turns[T], told: set[str]) -> Turns[T]:
-    """The same turns; what each of them warns of goes into ``told``, and nowhere else."""
+def heard(work: Turns[T], hear: Callable[[str], None]) -> Turns[T]:
+    """The same turns; ``hear`` is told whatever each of them warns of, and nobody else."""
     while True:
         with warnings.catch_warnings(record=True) as caught:
             try:
@@ -31,5 +31,6 @@ def heard(work: Turns[T], told: set[str]) -> Turns[T]:
                 result: T = end.value
                 return result
             finally:
-                told.update(str(warning.message) for warning in caught)
+                for warning in caught:
+                    hear(str(warning.message))
         yield

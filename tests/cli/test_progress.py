@@ -39,19 +39,20 @@ def begin(watcher: Lines | Bars, run: Run) -> None:
     told = watcher.begin(run, 1, 3)
     told.step(1, 5, 5)
     told.epoch(ENTRY, 4, 1234.5, 61.0)
+    told.warn("look out")
 
 
 def watch(lines: Lines, run: Run, other: Run) -> None:
     begin(lines, run)
     lines.skip(other, "another process is training it")
-    lines.end(run, record(run, warnings=["look out"]))
+    lines.end(run, record(run))
 
 
 def test_bars_show_the_run_its_rate_and_the_time_left(run, screen):
     with Bars() as bars:
         begin(bars, run)
     measured = ("loss 1.750", "error 40.00 %", "1,234 images/s", "61 s left")
-    for said in ("tiny/kd seed 2", "0/3", "5/20", "epoch 1/4", *measured):
+    for said in ("tiny/kd seed 2", "0/3", "5/20", "epoch 1/4", "tiny/kd seed 2: WARNING: look out", *measured):
         assert said in screen.getvalue()
 
 
@@ -59,9 +60,9 @@ def test_lines_begin_and_end_each_run_and_nothing_is_said_too_often(run, other, 
     watch(Lines(), run, other)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "[1/3] tiny/kd seed 2 ..."
-    assert lines[1] == "    tiny/kd seed 1: left out, another process is training it"
-    assert lines[2].startswith("    tiny/kd seed 2: error ")
-    assert lines[3:] == ["    WARNING: look out"]
+    assert lines[1:3] == ["    WARNING: look out", "    tiny/kd seed 1: left out, another process is training it"]
+    assert lines[3].startswith("    tiny/kd seed 2: error ")
+    assert len(lines) == 4
 
 
 def test_a_long_run_is_told_of_now_and_then(run, other, capsys, monkeypatch):

@@ -182,11 +182,14 @@ def test_a_record_says_how_many_went_on_and_only_its_own_warnings(project, monke
         warnings.warn(f"of seed {job.seed}", stacklevel=1)
         return (yield from mine)
 
+    told = []
     monkeypatch.setattr(local, "train", warns)
+    monkeypatch.setattr(Unwatched, "warn", lambda self, message: told.append(message))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("warnings.filters", [])
         records, _ = carried_out([runs["vanilla#1"], runs["vanilla#2"]], project / "results", 2)
     assert {record.seed: record.warnings for record in records.values()} == {1: ["of seed 1"], 2: ["of seed 2"]}
+    assert sorted(told) == ["of seed 1", "of seed 2"]
     said = [json.loads(path.read_text()) for path in (project / "results" / "runs").glob("*.json")]
     assert [(found["side_by_side"], found["compiled"]) for found in said] == [(2, False), (2, False)]
 
