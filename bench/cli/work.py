@@ -100,6 +100,9 @@ def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: st
 def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record], side_by_side: int) -> None:
     """What the paper profile would take, at the rate at which the records of this machine were made."""
     runs = todo(graph.runs.values(), store)
+    if not runs:
+        print("the paper profile has nothing left to train here")
+        return
     flops = sum(training_flops(run, costs) or 0 for run in runs)
     done, seconds = sum(record.flops or 0 for record in here), sum(record.seconds for record in here) / side_by_side
     at_rate = f", {flops:.2g} FLOPs, about {duration(flops / done * seconds)} on this machine" if done else ""

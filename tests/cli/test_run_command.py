@@ -131,6 +131,12 @@ def test_smoke_without_data_says_loudly_that_images_are_made_up(project, kdbench
     assert "the paper profile has 1 runs to train" in out
 
 
+def test_a_smoke_run_where_the_paper_profile_is_done(finished, kdbench):
+    code, out, _ = kdbench("run", "tiny", "--profile", "smoke", "--row", "vanilla", "--seed", "1")
+    assert code == 0
+    assert "the paper profile has nothing left to train here\n" in out
+
+
 def test_estimate_trains_nothing(project, kdbench):
     code, out, err = kdbench("estimate", "tiny", "--device", "cpu")
     assert code == 0, err
