@@ -56,7 +56,7 @@ smoke: $(READY)
 
 # A training step beside plain PyTorch loops, in turns; minutes. Also written to build/benchmark.json.
 benchmark: $(READY)
-	$(BIN)/python -m bench.benchmark
+	$(BIN)/python -m bench.benchmark --compiled
 
 # The same and what the device itself can do, on a CUDA machine with PyTorch 2.11 or later, as for `make gpu`.
 benchmark-gpu:
