@@ -1,7 +1,6 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from bench.executors.local import fresh_networks, make_job, make_synthesis
 from bench.graph import Run
 from bench.networks import Network
 from bench.train.engine import Training
+from bench.train.progress import Unwatched
 from bench.train.synthesis import synthesise
 from bench.train.turns import to_the_end
 
@@ -43,16 +43,6 @@ def combination(run: Run) -> str:
 
 
 DISTINCT = {combination(run): name for name, run in reversed(rows().items())}
-
-
-class Silent:
-    """Progress that nobody sees."""
-
-    def step(self, epoch: int, step: int, steps: int) -> None:
-        pass
-
-    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
-        pass
 
 
 class Calls(TorchDispatchMode):
@@ -121,7 +111,7 @@ def test_images_of_every_row_that_makes_some(name: str, tmp_path: Path) -> None:
     method = replace(stage.method, params={**stage.method.params, "count": 3})
     few = replace(run, stage=replace(stage, method=method, schedule=replace(stage.schedule, iterations=2)))
     work = make_synthesis(few, fresh_networks(run.teacher)[0], CPU, tmp_path / "unfinished", {})
-    images = to_the_end(synthesise(replace(work, precision="float32"), Silent())).tensors["images"]
+    images = to_the_end(synthesise(replace(work, precision="float32"), Unwatched())).tensors["images"]
     entry = registry.SETS[stage.data.set]
     assert images.shape == (3, entry.channels, entry.size, entry.size)
     assert images.isfinite().all()

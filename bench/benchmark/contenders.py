@@ -104,13 +104,18 @@ def cached(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
 def compiled_kdbench(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
     """The engine with its networks compiled, where there is a compiler."""
     say("compiling ...")
+    return tried("kdbench-compiled", lambda: ready(training_of(task, compiled=True), task), say)
+
+
+def tried(name: str, make: Callable[[], Steps], say: Callable[[str], None]) -> dict[str, Steps]:
+    """A contender after its first step; none, and ``say`` is told why, where that cannot be carried out."""
     try:
-        steps = ready(training_of(task, compiled=True), task)
+        steps = make()
         steps(1)
     except RuntimeError as error:
-        say(f"kdbench-compiled left out: {str(error).strip().partition(chr(10))[0]}")
+        say(f"{name} left out: {str(error).strip().partition(chr(10))[0]}")
         return {}
-    return {"kdbench-compiled": steps}
+    return {name: steps}
 
 
 def training_of(task: Task, **more: Any) -> Training:

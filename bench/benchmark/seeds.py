@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from bench.benchmark.contenders import Steps, graph, ready, repeated, training_of
+from bench.benchmark.contenders import Steps, graph, ready, repeated, training_of, tried
 from bench.benchmark.measure import Times
 from bench.benchmark.task import Task
 from bench.executors.local import fresh_networks
 from bench.methods.base import full
 from bench.registry import OPTIMIZERS
 from bench.train import device
-from bench.train.engine import Training
 
 STREAMS, GROUPED = "kdbench-{}-streams", "{}-grouped"
 
@@ -28,10 +27,7 @@ def together(task: Task, seeds: int, say: Callable[[str], None]) -> dict[str, St
     """Both contenders; only one network without a teacher is grouped."""
     found = {STREAMS.format(seeds): streams(task, seeds, say)}
     if task.run.teacher is None:
-        try:
-            found[GROUPED.format(seeds)] = grouped(task, seeds)
-        except RuntimeError as error:
-            say(f"{GROUPED.format(seeds)} left out: {str(error).partition(chr(10))[0]}")
+        found |= tried(GROUPED.format(seeds), lambda: grouped(task, seeds), say)
     return found
 
 
@@ -47,7 +43,7 @@ def streams(task: Task, seeds: int, say: Callable[[str], None]) -> Steps:
     for own in of_seeds(task, seeds):
         free, queue = device.free_memory(task.device), device.queue(task.device)
         with queue:
-            training: Training = training_of(own)
+            training = training_of(own)
             ready(training, own)
         took = (free - device.free_memory(task.device)) / 2**20
         running.append((queue, training.batches))

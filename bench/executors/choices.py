@@ -27,8 +27,7 @@ def caches(run: Run, images: int, where: torch.device) -> bool:
     stage, entry = run.stage, registry.METHODS[run.stage.method.name]
     if not run.teacher or entry.compare is not None or stage.teacher_cache == "off":
         return False
-    steps_an_epoch = -(-images // stage.schedule.batch)
-    epochs = -(-stage.schedule.steps(steps_an_epoch) // steps_an_epoch)
+    epochs = stage.schedule.passes(-(-images // stage.schedule.batch))
     views = views_of(stage.data.crop_padding, stage.data.flip)
     return pays(epochs, images, views, registry.SETS[stage.data.set].classes, where)
 

@@ -87,23 +87,22 @@ def _training(run: Run, where: torch.device) -> Took:
     pictures = tuple(_noise(run, count, where, dtype) for count in (batch, min(TEST_BATCH, tests)))
     teachers = [make_network(run.teacher, 0)] if run.teacher else []
     job = make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path(), {})
-    cached = caches(run, images, where)
-    if cached:
+    if caches(run, images, where):
         job = replace(job, answers=Answers(batch, run.stage.data.crop_padding, run.stage.data.flip))
     training = Training(job)
     above = peak_of_steps(training)
     step, test = _time_steps(training)
     per_epoch = -(-images // batch)
-    steps = run.stage.schedule.steps(per_epoch)
-    epochs = -(-steps // per_epoch)
-    asked = _seconds_asked(training, epochs) if cached else 0.0
+    steps, epochs = run.stage.schedule.steps(per_epoch), run.stage.schedule.passes(per_epoch)
+    asked = _seconds_asked(training, epochs)
     seconds = steps * (step + asked) + epochs * test * max(1.0, tests / TEST_BATCH)
     return Took(step, seconds, above + _held(training, images, tests))
 
 
 def _seconds_asked(training: Training, epochs: int) -> float:
-    """What a step's share of filling the teacher's cache takes, for a run that has it for itself."""
-    assert training.cache is not None
+    """What a step's share of filling the teacher's cache takes, for a run that has one and has it for itself."""
+    if training.cache is None:
+        return 0.0
     _timed(training.cache.batches)
     return _timed(training.cache.batches) * asked_anew(epochs, training.cache.answers.views)
 

@@ -76,6 +76,10 @@ class Schedule:
         """The number of optimiser steps of a run, for so many steps an epoch."""
         return self.iterations or (self.epochs or 0) * per_epoch
 
+    def passes(self, per_epoch: int) -> int:
+        """The number of epochs of a run, the last of which may be cut short."""
+        return -(-self.steps(per_epoch) // per_epoch)
+
 
 @dataclass(frozen=True)
 class Ref:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,8 +16,18 @@ from bench.graph import Run
 from bench.store import Record, Store, write_atomic
 
 Tensors = dict[str, Tensor]
-KEPT = {"id", "taken", "precision", "threads", "epoch", "seconds", "curve"}
-"""What a checkpoint says beside its tensors."""
+
+
+class About(TypedDict):
+    """What a checkpoint says beside its tensors: the run, how it was begun, and how far it is."""
+
+    id: str
+    taken: dict[str, dict[str, str]]
+    precision: str
+    threads: int
+    epoch: int
+    seconds: float
+    curve: Sequence[Mapping[str, Any]]
 
 
 class Unfinished(Protocol):
@@ -44,7 +54,7 @@ def keep(
     job: Unfinished, tensors: Mapping[str, Tensor], epoch: int, seconds: float, curve: Sequence[Mapping[str, Any]]
 ) -> None:
     """Write a job's checkpoint at the end of an epoch, or of a batch of images."""
-    about = {
+    about: About = {
         "id": job.id,
         "taken": job.taken,
         "precision": job.precision,
@@ -68,7 +78,7 @@ def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None
     if not job.checkpoint.is_file():
         return None
     kept, about = read(job.checkpoint)
-    if KEPT - about.keys():
+    if About.__required_keys__ - about.keys():
         raise StoreError(f"{job.checkpoint} was begun by another kdbench; go on with that, or delete it to start again")
     if about["precision"] != job.precision:
         raise DeviceError(

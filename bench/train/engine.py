@@ -1,6 +1,5 @@
 """One engine for every method: the steps of a run, its evaluation after each epoch, and its resumption."""
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -111,7 +110,7 @@ class Training:
         self.batches = Batches(self._train_batch, len(job.train), stage.schedule.batch, job.device)
         self.tests = Batches(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
         self.total = stage.schedule.steps(len(self.batches))
-        self.epochs = math.ceil(self.total / len(self.batches))
+        self.epochs = stage.schedule.passes(len(self.batches))
         self.rates = torch.from_numpy(schedule.rates(stage.schedule, len(self.batches)))
         self.shares = torch.arange(self.total, dtype=torch.float64) / self.total
         self.epoch_rates = torch.zeros(len(self.batches), dtype=dtype, device=job.device)

@@ -1,4 +1,4 @@
-"""What an epoch adds up: it stays on the device, and is read once."""
+"""What an epoch adds up on the device, read once; the line of the curve that it makes; and the curve's results."""
 
 import math
 from collections.abc import Sequence
