@@ -9,6 +9,10 @@ class RecipeError(KdbenchError):
     """A recipe does not say what it must; the message begins with ``file:line``."""
 
 
+class UnknownComponent(RecipeError):  # noqa: N818  (what it is, to a reader of recipes)
+    """A recipe names a component that is neither here nor in a plug-in: the rows that need it cannot be read."""
+
+
 class DataError(KdbenchError):
     """A data set is missing, incomplete or not the set that it claims to be."""
 

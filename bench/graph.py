@@ -16,6 +16,7 @@ from bench import registry
 from bench.errors import UsageError
 from bench.profiles import SMOKE_SEEDS, Profile, under
 from bench.recipe import Library, Ref, Row, Stage, Table
+from bench.recipe.model import INITIAL, teacher_edge
 from bench.schema import nearest
 
 Kind = Literal["train", "synthesise", "evaluate"]
@@ -40,20 +41,22 @@ class Run:
     @property
     def kind(self) -> Kind:
         """What carrying it out does."""
-        return "evaluate" if self.ensemble else registry.METHODS[self.stage.method.name].kind
+        if self.ensemble:
+            return "evaluate"
+        return "synthesise" if self.stage.synthesises else "train"
 
     @property
-    def teacher(self) -> "Run | None":
-        """The run whose network teaches, or is the source of images."""
-        return self.sources.get("teacher")
+    def teachers(self) -> "list[Run]":
+        """The runs whose networks teach, or the one that is the source of images."""
+        return [self.sources[teacher_edge(i)] for i in range(len(self.stage.teachers))] if not self.ensemble else []
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What the recipe says of this run, resolved: plain values, ready for JSON."""
-        said = self.stage.said
+        fields = self.stage.identity
         if self.ensemble:
-            said = {"data": {key: said["data"][key] for key in ("set", "test")}, "ensemble": self.ensemble}
-        return {"kind": self.kind, **said}
+            fields = {"data": {key: fields["data"][key] for key in ("set", "test")}, "ensemble": self.ensemble}
+        return {"kind": self.kind, **fields}
 
     @cached_property
     def key(self) -> str:
@@ -79,11 +82,16 @@ class Run:
         }
         if self.ensemble:
             return common
+        # What is added to these had its default in every run that had no such entry.
+        chosen = {} if stage.initial == INITIAL else {f"initial {stage.initial}": registry.ENGINE_VERSION}
+        if not stage.schedule.decay.flat:
+            chosen[f"decay {stage.schedule.decay.known_as}"] = stage.schedule.decay.version
         return {
             **common,
-            f"method {stage.method.name}": registry.METHODS[stage.method.name].version,
-            f"optimizer {stage.optimizer.name}": registry.OPTIMIZERS[stage.optimizer.name].version,
-            **{f"network {n.name}": registry.NETWORKS[n.name].version for n in stage.networks},
+            f"method {stage.method.known_as}": stage.method.version,
+            f"optimizer {stage.optimizer.known_as}": stage.optimizer.version,
+            **{f"network {network.known_as}": network.version for network in stage.networks},
+            **chosen,
         }
 
     @cached_property
@@ -100,10 +108,10 @@ class Graph:
     runs: dict[str, Run] = field(default_factory=dict)
     rows: dict[tuple[str, str], dict[int, Run]] = field(default_factory=dict)
     ensembles: dict[tuple[str, str], Run] = field(default_factory=dict)
-    value: dict[str, float] = field(default_factory=dict)
+    priority: dict[str, float] = field(default_factory=dict)
 
-    def by_value(self) -> list[Run]:
-        """The runs in the order that the recipes' ``value`` gives, each source just before the first that needs it."""
+    def by_priority(self) -> list[Run]:
+        """The runs in the order of the recipes' ``priority``, highest first, each source just before the first that needs it."""
         ordered: dict[str, Run] = {}
 
         def add(run: Run) -> None:
@@ -111,7 +119,7 @@ class Graph:
                 add(source)
             ordered.setdefault(run.key, run)
 
-        for run in sorted(self.runs.values(), key=lambda r: (-self.value[r.key], r.seed)):
+        for run in sorted(self.runs.values(), key=lambda r: (-self.priority[r.key], r.seed)):
             add(run)
         return list(ordered.values())
 
@@ -165,10 +173,10 @@ class _Planner:
     def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
         seeds = row.seeds[:SMOKE_SEEDS] if self.profile == "smoke" else row.seeds
         found: dict[int, Run] = {}
-        for seed, value in zip(row.seeds, row.value, strict=True):
+        for seed, priority in zip(row.seeds, row.priority, strict=True):
             if seed in (kept or seeds):
                 found[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed)
-                self._raise_value(found[seed], value)
+                self._raise_priority(found[seed], priority)
         if found:
             self.graph.rows[table.name, row.name] = found
         if "ensemble" in table.columns and row.nets > 1 and found.keys() == set(seeds):
@@ -180,7 +188,7 @@ class _Planner:
         size = min(row.nets, len(members))
         run = self._kept(Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size))
         self.graph.ensembles[table.name, row.name] = run
-        self.graph.value[run.key] = min(row.value)
+        self.graph.priority[run.key] = min(row.priority)
 
     def run(self, stage: Stage, name: str, seed: int) -> Run:
         seed = stage.seed if stage.seed is not None else seed
@@ -202,13 +210,13 @@ class _Planner:
 
     def _kept(self, run: Run) -> Run:
         """Two rows that say the same are one run: the first one's name is shown."""
-        self.graph.value.setdefault(run.key, 0.0)
+        self.graph.priority.setdefault(run.key, 0.0)
         return self.graph.runs.setdefault(run.key, run)
 
-    def _raise_value(self, run: Run, value: float) -> None:
-        self.graph.value[run.key] = max(self.graph.value[run.key], value)
+    def _raise_priority(self, run: Run, priority: float) -> None:
+        self.graph.priority[run.key] = max(self.graph.priority[run.key], priority)
         for source in run.sources.values():
-            self._raise_value(source, value)
+            self._raise_priority(source, priority)
 
 
 def _hash(value: Any) -> str:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Literal
 
 from bench import registry
-from bench.recipe import Schedule, Stage, Subset
+from bench.methods.base import Synthesiser
+from bench.recipe import Stage, Subset
 
 Profile = Literal["paper", "short", "smoke"]
 PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke")
@@ -27,11 +28,11 @@ def under(stage: Stage, profile: Profile, absent: Callable[[str], bool]) -> Stag
 
 
 def _short(stage: Stage) -> Stage:
-    if stage.synthesises:
-        return _of_count(stage, stage.method.params["count"] // 10)
+    if isinstance(stage.method, Synthesiser):
+        return _of_count(stage, stage.method, stage.method.count // 10)
     if stage.transfer_set is not None and stage.schedule.epochs:
         return stage
-    return replace(stage, schedule=_of_length(stage.schedule, max(1, _length(stage.schedule) // 10)))
+    return replace(stage, schedule=stage.schedule.resized(max(1, stage.schedule.length // 10)))
 
 
 def _smoke(stage: Stage, absent: Callable[[str], bool]) -> Stage:
@@ -40,32 +41,19 @@ def _smoke(stage: Stage, absent: Callable[[str], bool]) -> Stage:
     name = stand_in if stand_in is not None and absent(data.set) else data.set
     entry = registry.SETS[name]
     train = "all" if stage.transfer_set else _few(SMOKE_IMAGES, entry.train)
-    schedule = _of_length(stage.schedule, SMOKE_EPOCHS if stage.schedule.epochs else SMOKE_ITERATIONS)
+    schedule = stage.schedule.resized(SMOKE_EPOCHS if stage.schedule.epochs else SMOKE_ITERATIONS)
     small = replace(
         stage,
         data=replace(data, set=name, train=train, test=_few(SMOKE_TEST_IMAGES, entry.test)),
         schedule=replace(schedule, batch=min(schedule.batch, SMOKE_BATCH)),
     )
-    return _of_count(small, SMOKE_IMAGES) if stage.synthesises else small
+    return _of_count(small, stage.method, SMOKE_IMAGES) if isinstance(stage.method, Synthesiser) else small
 
 
-def _of_count(stage: Stage, count: int) -> Stage:
+def _of_count(stage: Stage, method: Synthesiser, count: int) -> Stage:
     """A stage that synthesises so many images, if it made more."""
-    params = {**stage.method.params, "count": min(count, stage.method.params["count"])}
-    return replace(stage, method=replace(stage.method, params=params))
+    return replace(stage, method=replace(method, count=min(count, method.count)))
 
 
 def _few(count: int, of: int) -> Literal["all"] | Subset:
     return Subset(seed=0, fraction=count / of) if count < of else "all"
-
-
-def _length(schedule: Schedule) -> int:
-    """In the schedule's own unit, epochs or iterations."""
-    return schedule.epochs or schedule.iterations or 0
-
-
-def _of_length(schedule: Schedule, length: int) -> Schedule:
-    """The schedule at another length in its own unit, drops in proportion."""
-    moved = (drop * length // _length(schedule) for drop in schedule.drops)
-    drops = tuple(sorted({drop for drop in moved if 0 < drop < length}))
-    return replace(schedule, **{"epochs" if schedule.epochs else "iterations": length}, drops=drops)

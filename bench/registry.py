@@ -1,116 +1,161 @@
-"""Names, parameter schemas, versions and import paths of everything a recipe can name; imports no torch.
+"""Everything that a recipe can name, by name: what is here, and what plug-ins add; imports no torch."""
 
-One line a component. ``version`` is a small integer, raised whenever the numbers that the component
-produces change: a run's id contains the versions of just the components that it uses.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import hashlib
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any, Literal
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
 
-from bench import shapes
-from bench.schema import Distances, NonNegative, Positive, PositiveInt
+from bench.component import Component
+from bench.data import sets
+from bench.data.datasets import DatasetInfo
+from bench.errors import RecipeError
+from bench.methods.base import Method, Synthesiser
+from bench.methods.data_impressions import DataImpressions
+from bench.methods.dml import DML
+from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
+from bench.methods.fsp import FSP
+from bench.methods.hint import Hint
+from bench.methods.kd import KD, DecayingKD, SoftTargets
+from bench.methods.vanilla import LabelSmoothing, Vanilla
+from bench.networks.base import Network
+from bench.networks.resnet import ResNet
+from bench.networks.small import CNN, MLP, LeNet5
+from bench.optimizers import SGD, Adam, Optimizer
+from bench.schedules import Constant, Cosine, Decay, Steps
 
 ENGINE_VERSION = 1
 DATA_VERSION = 1
 
-
-@dataclass(frozen=True)
-class Component:
-    """``path`` is ``module:attribute``; ``params`` maps each parameter, all of them required, to its type.
-
-    ``check``, without torch, takes the parameters and raises RecipeError where they do not go together.
-    """
-
-    path: str
-    version: int
-    params: Mapping[str, Any] = field(default_factory=dict)
-    check: Callable[..., object] | None = None
-
-    def load(self) -> Any:
-        """Import and return the component's class or function."""
-        module, _, attribute = self.path.partition(":")
-        return getattr(import_module(module), attribute)
+C = TypeVar("C", bound=Component)
 
 
-@dataclass(frozen=True)
-class NetworkEntry(Component):
-    """A network; ``features``, without torch, gives channels and side of its feature maps that methods may compare.
+def _by_name(*components: type[C]) -> dict[str, type[C]]:
+    return {component.name: component for component in components}
 
-    It takes the side of the images and the network's parameters.
-    """
 
-    features: Callable[..., shapes.Features] = lambda **_: {}
+METHODS: dict[str, type[Method]] = _by_name(
+    Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint
+)
+SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
+NETWORKS: dict[str, type[Network]] = _by_name(ResNet, LeNet5, CNN, MLP)
+OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
+DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
+SETS: dict[str, DatasetInfo] = {info.name: info for info in vars(sets).values() if isinstance(info, DatasetInfo)}
+
+# What a plug-in may add, and what a record calls it.
+_KINDS: tuple[tuple[type[Any], str, dict[str, Any]], ...] = (
+    (Method, "method", METHODS),
+    (Synthesiser, "method", SYNTHESISERS),
+    (Network, "network", NETWORKS),
+    (Optimizer, "optimizer", OPTIMIZERS),
+    (Decay, "decay", DECAYS),
+    (DatasetInfo, "set", SETS),
+)
 
 
 @dataclass(frozen=True)
-class MethodEntry(Component):
-    """A method; ``teachers`` is how many it needs, ``group`` whether it trains several networks together.
+class Plugin:
+    """Where a component that is not ours came from.
 
-    ``kind`` is what a run of it does: train networks, or synthesise images from its teacher. ``compare``, without
-    torch, takes the student's and the teacher's features and the parameters, and raises RecipeError where this method
-    cannot compare these networks.
+    Args:
+        name: the plug-in's module.
+        digest: sha256 of its source files.
+        distribution: name and version of what installed it; None for a file beside the recipes.
     """
 
-    teachers: int = 0
-    group: bool = False
-    kind: Literal["train", "synthesise"] = "train"
-    compare: Callable[..., None] | None = None
+    name: str
+    digest: str
+    distribution: str | None = None
 
 
-@dataclass(frozen=True)
-class DataSet(Component):
-    """A data set: ``path`` loads it, ``fingerprint`` is the digest of its canonical order (``bench.data``).
+# Of each component that a plug-in added, by kind and name as in a run's versions ("method crd").
+PLUGINS: dict[str, Plugin] = {}
+# Of each plug-in that could not be loaded, the reason.
+BROKEN: dict[str, str] = {}
+_LOADED: set[str] = set()
 
-    A set that is ``made`` procedurally is always at hand; ``stand_in`` names the one that the smoke profile takes
-    where the real set is absent.
+
+def load_plugins(folder: Path | None = None) -> None:
+    """Take in what entry points of the group ``kdbench`` name, and the modules of a folder ``plugins/`` if it is there.
+
+    Each once. A module of the folder is a ``NAME.py`` or a package; names that begin with an underscore are left to
+    the others to import (``from ._shared import ...``). One that cannot be loaded is told in :data:`BROKEN`: only the
+    rows that need it suffer.
     """
-
-    classes: int = 0
-    channels: int = 0
-    size: int = 0
-    train: int = 0
-    test: int = 0
-    fingerprint: str = ""
-    made: bool = False
-    stand_in: str | None = None
+    for point in entry_points(group="kdbench"):
+        _once(f"entry point {point.name}", lambda point=point: _from_entry_point(point))  # type: ignore[misc]
+    if folder is not None and folder.is_dir():
+        package = _package(folder.resolve())
+        for path in sorted(folder.resolve().iterdir()):
+            if not path.name.startswith((".", "_")) and (path.suffix == ".py" or (path / "__init__.py").is_file()):
+                _once(str(path), lambda path=path: _from_file(package, path))  # type: ignore[misc]
 
 
-# One line a component.
-# fmt: off
-NETWORKS: Mapping[str, NetworkEntry] = {
-    "resnet": NetworkEntry("bench.networks.resnet:ResNet", 1, {"depth": PositiveInt, "block": Literal["basic", "bottleneck"], "shortcut": Literal["A", "B"], "width": Positive}, shapes.resnet, shapes.resnet_features),
-    "lenet5": NetworkEntry("bench.networks.lenet:LeNet5", 1, {"width": Literal["full", "half", "half_convolutions"]}),
-    "cnn": NetworkEntry("bench.networks.plain:CNN", 1),
-    "mlp": NetworkEntry("bench.networks.plain:MLP", 1, {"hidden": PositiveInt}),
-}
+def described(versions: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What a record says of the plug-ins among some components, by kind and name."""
+    return {name: asdict(PLUGINS[name]) for name in versions if name in PLUGINS}
 
-METHODS: Mapping[str, MethodEntry] = {
-    "vanilla": MethodEntry("bench.methods.vanilla:Vanilla", 1),
-    "ffdwv": MethodEntry("bench.methods.ffdwv:FFDWV", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}),
-    "label_smoothing": MethodEntry("bench.methods.label_smoothing:LabelSmoothing", 1, {"words": Distances, "reading": Literal["vectors", "rows"]}),
-    "kd": MethodEntry("bench.methods.kd:KD", 1, {"temperature": Positive, "soften": Literal["both", "teacher"]}, teachers=1),
-    "soft_targets": MethodEntry("bench.methods.soft_targets:SoftTargets", 1, {"temperature": Positive}, teachers=1),
-    "dml": MethodEntry("bench.methods.dml:DML", 1, group=True),
-    "fsp": MethodEntry("bench.methods.fsp:FSP", 1, {"weight": Positive, "matrices": Literal["sections", "cross"]}, teachers=1, compare=shapes.compare_fsp),
-    "hint": MethodEntry("bench.methods.hint:Hint", 1, {"hint": tuple[str, ...], "guided": tuple[str, ...], "channels": tuple[tuple[PositiveInt, ...], ...]}, teachers=1, compare=shapes.compare_hints),
-    "kd_decay": MethodEntry("bench.methods.kd_decay:DecayingKD", 1, {"temperature": Positive, "start": NonNegative, "end": NonNegative}, teachers=1),
-    "data_impressions": MethodEntry("bench.methods.data_impressions:DataImpressions", 1, {"count": PositiveInt, "scalings": tuple[Positive, ...], "temperature": Positive}, teachers=1, kind="synthesise"),
-}
 
-OPTIMIZERS: Mapping[str, Component] = {
-    "sgd": Component("bench.train.optim:sgd", 1, {"momentum": NonNegative, "nesterov": bool, "weight_decay": NonNegative}),
-    "adam": Component("bench.train.optim:adam", 1, {"beta1": NonNegative, "beta2": NonNegative, "eps": Positive, "weight_decay": NonNegative}),
-}
+def _once(name: str, load: Any) -> None:
+    if name not in _LOADED:
+        _LOADED.add(name)
+        try:
+            load()
+        except Exception as error:  # noqa: BLE001  whatever a stranger's module does
+            reason = " ".join(str(error).split()) or "no reason given"
+            BROKEN[name] = f"{type(error).__name__}: {reason}"
 
-SETS: Mapping[str, DataSet] = {
-    "cifar10": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=3, size=32, train=50000, test=10000, fingerprint="0b77c5f5f09b35eb", stand_in="synthetic10"),
-    "cifar100": DataSet("bench.data.datasets:from_torchvision", 1, classes=100, channels=3, size=32, train=50000, test=10000, fingerprint="02ada2715d74d485", stand_in="synthetic100"),
-    "mnist": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=1, size=28, train=60000, test=10000, fingerprint="c3225418d270c3d9", stand_in="synthetic-digits"),
-    "fashionmnist": DataSet("bench.data.datasets:from_torchvision", 1, classes=10, channels=1, size=28, train=60000, test=10000, fingerprint="021756277b37bcc3", stand_in="synthetic-digits"),
-    "synthetic10": DataSet("bench.data.synthetic:make", 1, made=True, classes=10, channels=3, size=32, train=2000, test=1000, fingerprint="d4257e41ca0d6c6d"),
-    "synthetic100": DataSet("bench.data.synthetic:make", 1, made=True, classes=100, channels=3, size=32, train=2000, test=1000, fingerprint="098634852b99ebd3"),
-    "synthetic-digits": DataSet("bench.data.synthetic:make", 1, made=True, classes=10, channels=1, size=28, train=2000, test=1000, fingerprint="7c785dcd4f1a26b4"),
-}
-# fmt: on
+
+def _from_entry_point(point: EntryPoint) -> None:
+    point.load()
+    module = sys.modules[point.module]
+    files = [Path(file) for file in [getattr(module, "__file__", None)] if file]
+    dist = f"{point.dist.name} {point.dist.version}" if point.dist else None
+    _register(module, Plugin(point.module, _digest(_sources(files[0])) if files else "", dist))
+
+
+def _package(folder: Path) -> str:
+    """A package of the folder's modules, of the same name in every process, so that they can be pickled."""
+    name = f"kdbench_plugins_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    return name
+
+
+def _from_file(package: str, path: Path) -> None:
+    module = import_module(f"{package}.{path.stem}")
+    own = _sources(path / "__init__.py" if path.is_dir() else path)
+    _register(module, Plugin(path.name, _digest([*own, *path.parent.glob("_*.py")])))
+
+
+def _sources(file: Path) -> list[Path]:
+    return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+
+
+def _digest(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()[:16]
+
+
+def _register(module: ModuleType, plugin: Plugin) -> None:
+    """Take in every component that a module declares: classes with a name, and sets."""
+    for value in list(vars(module).values()):
+        for base, kind, known in _KINDS:
+            named = isinstance(value, type) and issubclass(value, base) and "name" in vars(value)
+            if named or (base is DatasetInfo and isinstance(value, base)):
+                _add(value, kind, known, plugin)
+
+
+def _add(component: Any, kind: str, known: dict[str, Any], plugin: Plugin) -> None:
+    if known.get(component.name) is component:
+        return  # imported from where it was declared
+    if component.name in known:
+        raise RecipeError(f"there is another {kind} {component.name!r} already")
+    known[component.name] = component
+    PLUGINS[f"{kind} {getattr(component, 'key_name', None) or component.name}"] = plugin

@@ -6,7 +6,7 @@ with a check.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -31,6 +31,7 @@ class Check:
 
 Positive = Annotated[float, Check(lambda x: x > 0, "above 0")]
 NonNegative = Annotated[float, Check(lambda x: x >= 0, "0 or more")]
+Share = Annotated[float, Check(lambda x: 0 <= x <= 1, "0 to 1")]
 Fraction = Annotated[float, Check(lambda x: 0 < x <= 1, "above 0 and at most 1")]
 PositiveInt = Annotated[int, Check(lambda x: x > 0, "1 or more")]
 NonNegativeInt = Annotated[int, Check(lambda x: x >= 0, "0 or more")]
@@ -118,14 +119,34 @@ def read(kind: Any, node: Node, noun: str) -> Any:
     return _scalar(kind, node, noun)
 
 
-def fill(kind: type[T], found: dict[str, Node], node: Node, noun: str) -> T:
-    """A dataclass from its keys: unknown and missing keys are errors, a field with a default may be left out."""
+Readers = Mapping[Any, Callable[[Node, str], Any]]
+
+
+def fill(kind: type[T], found: dict[str, Node], node: Node, noun: str, readers: Readers | None = None) -> T:
+    """A dataclass from its keys: unknown and missing keys are errors, a field with a default may be left out.
+
+    ``readers`` read the types that the YAML alone cannot tell.
+    """
+    require(found, names(kind), _needed(kind), node, noun)
+    return kind(**values(kind, found, noun, readers or {}))
+
+
+def values(kind: Any, found: dict[str, Node], noun: str, readers: Readers) -> dict[str, Any]:
+    """The values that keys give for fields of a dataclass."""
     hints = get_type_hints(kind, include_extras=True)
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    require(
-        found, known, [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING], node, noun
-    )
-    return kind(**{key: read(hints[key], item, f"{noun}.{key}") for key, item in found.items()})
+    return {
+        key: (readers[hints[key]](item, f"{noun}.{key}") if hints[key] in readers else read(hints[key], item, f"{noun}.{key}"))
+        for key, item in found.items()
+    }
+
+
+def names(kind: Any) -> list[str]:
+    """The fields of a dataclass."""
+    return [f.name for f in fields(kind)]
+
+
+def _needed(kind: Any) -> list[str]:
+    return [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
 
 
 def require(found: dict[str, Node], known: Iterable[str], needed: Iterable[str], node: Node, noun: str) -> None:

@@ -1,31 +1,36 @@
 """Small learnable image sets made by integer arithmetic, so that every machine makes the same bytes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.datasets import Images
+from bench.data.datasets import Dataset, DatasetInfo
 from bench.draws import generator
-from bench.registry import SETS
 
 _BLOCKS = 4  # colour blocks along a template's side
 _SHIFT, _BRIGHTNESS, _NOISE = 3, 32, 80  # largest offset in pixels, largest change in grey levels
 
 
-def make(name: str, folder: Path | None, download: bool) -> Images:
-    """The synthetic set ``name``: sizes from the registry, labels balanced; ``folder`` and ``download`` are unused.
-
-    A class is a template of coarse colour blocks; an image is its template moved by a few pixels, brightened or
-    darkened, under integer noise.
+@dataclass(frozen=True)
+class SyntheticSet(DatasetInfo):
+    """A class is a template of coarse colour blocks; an image is its template moved by a few pixels, brightened or
+    darkened, under integer noise. Labels are balanced, and sizes are those of the declaration.
     """
-    entry = SETS[name]
-    draws = generator(0, f"synthetic/{name}")
-    templates = _templates(draws, entry.classes, entry.size, entry.channels)
-    train_y = np.arange(entry.train, dtype=np.int64) % entry.classes
-    test_y = np.arange(entry.test, dtype=np.int64) % entry.classes
-    train_x, test_x = _images(draws, templates, train_y), _images(draws, templates, test_y)
-    return Images(train_x, train_y, test_x, test_y, tuple(f"class_{label:02d}" for label in range(entry.classes)))
+
+    def read(self, folder: Path | None, download: bool) -> Dataset:
+        """The images; there are no files."""
+        draws = generator(0, f"synthetic/{self.name}")
+        templates = _templates(draws, self.classes, self.size, self.channels)
+        train_y = np.arange(self.train, dtype=np.int64) % self.classes
+        test_y = np.arange(self.test, dtype=np.int64) % self.classes
+        train_x, test_x = _images(draws, templates, train_y), _images(draws, templates, test_y)
+        return Dataset(train_x, train_y, test_x, test_y)
+
+    def available(self, folder: Path) -> bool:
+        """Always."""
+        return True
 
 
 def _templates(draws: np.random.Generator, classes: int, size: int, channels: int) -> NDArray[np.int64]:

@@ -1,92 +1,158 @@
-"""The contract of a method, and the three losses that most of them are made of."""
+"""The contract of a method: what it declares, and pure functions of a batch and of what the networks said of it.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+A method knows nothing of devices, optimisers, files or seeds. Its state, if it has any, lives in ``parts``, a module
+that the engine moves, trains, checkpoints and hands back.
+"""
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from bench.networks.base import Output
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.component import Component
+from bench.networks.base import Features
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.networks.modules.base import Output
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method needs beside its students.
+
+    Args:
+        teacher: what it reads of a teacher; logits alone may come from a cache, features never do.
+        several: whether it takes more than one teacher; else it takes one, if any.
+        group: whether it trains two or more networks together; else it trains one.
+    """
+
+    teacher: Literal["none", "logits", "features"] = "none"
+    several: bool = False
+    group: bool = False
+
+
+class Batch(NamedTuple):
+    """What a training step is about; everything lies on the device.
+
+    Args:
+        images: (B, C, H, W), as the networks are shown them.
+        labels: (B,) class numbers.
+        indices: (B,) which images of the training set these are.
+        progress: scalar, the share of the run's steps that are done: from 0 up to but not including 1.
+        draws: what the method drew for this epoch, by name.
+    """
+
+    images: "Tensor"
+    labels: "Tensor"
+    indices: "Tensor"
+    progress: "Tensor"
+    draws: "Mapping[str, Tensor]"
 
 
 class Outputs(NamedTuple):
-    """What the networks of a group and their frozen teachers said about one batch, and when.
+    """What the networks said of a batch, and the modules behind it.
 
-    ``progress`` is a scalar on the device: the share of the run's steps that are done, from 0 up to but not including
-    1, for a loss that changes as training goes on. The engine gives it; outputs made by hand are those of the start.
+    Args:
+        students: of each network of the group; its peers arrive detached, except under the update ``joint``.
+        teachers: of each teacher, which takes no gradient.
+        parts: the method's own modules.
+        networks: the modules of the group, for a method that shows them other images.
+        forward: runs a network on images in the precision of the run.
     """
 
-    students: Sequence[Output]
-    teachers: Sequence[Output]
-    progress: Tensor = torch.zeros(())
+    students: "Sequence[Output]"
+    teachers: "Sequence[Output]"
+    parts: "Any"
+    networks: "Sequence[nn.Module]"
+    forward: "Callable[[nn.Module, Tensor], Output]"
 
 
-class Method(nn.Module):
-    """The loss of a method. It knows nothing of devices, optimisers, files or seeds.
+@dataclass(frozen=True)
+class Setup:
+    """What a method's parts are made for.
 
-    Constant tables are buffers; extra trainable parts are submodules, trained with the first network and discarded.
-    A subclass takes ``classes`` and, by name, the parameters of its registry entry; word distances arrive as a
-    float64 tensor of shape (classes, classes).
+    Args:
+        classes: number of classes.
+        class_names: in label order; empty where they have only numbers.
+        labels: (n,) of the training set, in the order of ``Batch.indices``.
+        image: channels, height and width.
+        students: the networks that are trained, with their initial weights.
+        teachers: the frozen ones.
+        generator: for the initial state of the parts.
     """
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classes = classes
+    classes: int
+    class_names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    image: tuple[int, int, int]
+    students: "Sequence[nn.Module]"
+    teachers: "Sequence[nn.Module]"
+    generator: np.random.Generator
 
-    def loss(self, k: int, labels: Tensor, outputs: Outputs) -> dict[str, Tensor]:
+    def shapes(self, network: "nn.Module") -> dict[str, tuple[int, ...]]:
+        """Shapes of a network's ``logits`` and features by name, without the batch axis."""
+        import torch
+
+        trained, weight = network.training, next(network.parameters())
+        with torch.no_grad():
+            output = network.eval()(torch.zeros(1, *self.image, dtype=weight.dtype, device=weight.device))
+        network.train(trained)
+        return {"logits": output.logits.shape[1:]} | {name: f.shape[1:] for name, f in output.features.items()}
+
+
+@dataclass(frozen=True)
+class Method(Component):
+    """The loss of a method; its parameters are the fields of a subclass."""
+
+    needs: ClassVar[Needs] = Needs()
+
+    def compare(self, student: Features, teacher: Features) -> None:
+        """Refuse two networks whose features it cannot compare (RecipeError); imports no torch."""
+
+    def parts(self, setup: Setup) -> "nn.Module":
+        """Its own modules, none unless a subclass says so.
+
+        Parameters that take a gradient are trained with the first network; their initial weights are drawn afterwards
+        by the rule of the run. Everything else keeps the values that it is given here: buffers are its state. All of
+        it is checkpointed, and none of it is kept when the run ends.
+        """
+        from torch import nn
+
+        return nn.Module()
+
+    def draws(self, setup: Setup, generator: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """What it needs of chance in an epoch, arrays of the same shapes and types in each; none unless it says so."""
+        return {}
+
+    def loss(self, k: int, batch: Batch, outputs: Outputs) -> "dict[str, Tensor]":
         """The named terms of network ``k``'s loss, to be summed; each is a scalar, the mean over the batch.
 
-        Args:
-            k: which network of the group the loss is for; the outputs of its peers arrive detached, except under
-                the update ``joint``.
-            labels: (N,) class numbers.
-            outputs: what each student and each teacher of the run gave for the batch.
+        Never reads a value back to the host: a step is captured as a CUDA graph. State in buffers is changed in place.
         """
         raise NotImplementedError
 
-
-def full(activation: Tensor) -> Tensor:
-    """An activation or logits in float32 or better, whatever precision the network ran in."""
-    return activation if activation.dtype == torch.float64 else activation.float()
+    def after_step(self, batch: Batch, outputs: Outputs) -> None:
+        """What it does after the networks were updated, as a moving average does; without gradients, in place."""
 
 
-def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """log softmax(z / T), (N, C), in float32 or better whatever precision the network ran in."""
-    return functional.log_softmax(full(logits) / temperature, dim=1)
+@dataclass(frozen=True)
+class Synthesiser(Component):
+    """Makes images from a teacher alone: what the teacher is to say of each, and how far it is from saying so."""
 
+    count: int
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy to one-hot labels, mean over the batch, in float32 or better."""
-    return functional.cross_entropy(full(logits), labels)
+    def classes(self, n: int) -> NDArray[np.int64]:
+        """The class (count,) that each image is made for, of ``n``."""
+        raise NotImplementedError
 
+    def targets(self, weights: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+        """What the teacher is to say of each image (count, C), from its last layer's ``weights`` (C, D)."""
+        raise NotImplementedError
 
-def kl_divergence(target: Tensor, log_p: Tensor) -> Tensor:
-    """KL(target || p), summed over the classes and averaged over the batch.
-
-    Args:
-        target: (N, C) log-probabilities, finite: what underflows adds 0, minus infinity would add NaN.
-        log_p: (N, C) log-probabilities.
-    """
-    return functional.kl_div(log_p, target, reduction="batchmean", log_target=True)
-
-
-class SoftLabels(Method):
-    """Cross entropy plus KL to a soft label that depends on the class alone (FFDWV, eq. 8 and 9)."""
-
-    log_table: Tensor
-
-    def __init__(self, classes: int, table: Tensor) -> None:
-        super().__init__(classes)
-        # A mass that underflows has no finite logarithm, and 0 times infinity is no number: the smallest mass stands
-        # for it, which adds nothing.
-        self.register_buffer("log_table", table.clamp(min=torch.finfo(table.dtype).tiny).log())
-
-    def loss(self, k: int, labels: Tensor, outputs: Outputs) -> dict[str, Tensor]:
-        """``ce`` and ``soft``, the KL from row ``labels`` of the table to the prediction."""
-        logits = outputs.students[k].logits
-        log_p = log_probabilities(logits)
-        return {
-            "ce": cross_entropy(logits, labels),
-            "soft": kl_divergence(self.log_table[labels].to(log_p.dtype), log_p),
-        }
+    def loss(self, target: "Tensor", logits: "Tensor") -> "Tensor":
+        """How far logits (N, C) are from targets (N, C), (N,)."""
+        raise NotImplementedError

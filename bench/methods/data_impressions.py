@@ -4,13 +4,18 @@ Each impression begins as noise and is optimised until the network says of it wh
 distribution, whose concentration is the similarity of the classes in the network's last layer.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from bench.methods.base import log_probabilities
+from bench.methods.base import Synthesiser
+from bench.methods.losses import log_probabilities
+from bench.schema import Positive, PositiveInt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Matrix = NDArray[np.float64]
 
@@ -27,7 +32,7 @@ def class_similarity(weights: Matrix) -> Matrix:
     return scaled
 
 
-def dirichlet(concentration: Matrix, draws: np.random.Generator) -> Matrix:
+def dirichlet(concentration: Matrix, generator: np.random.Generator) -> Matrix:
     """One sample for each row of concentrations (N, C), none negative; (N, C), each row sums to 1.
 
     A class of concentration 0, as the least similar one has after min-max, gets the mass 0: the distribution's limit,
@@ -35,11 +40,12 @@ def dirichlet(concentration: Matrix, draws: np.random.Generator) -> Matrix:
     """
     sample = np.zeros_like(concentration)
     for own, row in zip(sample, concentration, strict=True):
-        own[row > 0] = draws.dirichlet(row[row > 0])
+        own[row > 0] = generator.dirichlet(row[row > 0])
     return sample
 
 
-class DataImpressions:
+@dataclass(frozen=True)
+class DataImpressions(Synthesiser):
     """How many impressions, and what the network is to say of them.
 
     Args:
@@ -48,19 +54,22 @@ class DataImpressions:
         temperature: of the network's softmax while images are optimised.
     """
 
-    def __init__(self, count: int, scalings: Sequence[float], temperature: float) -> None:
-        self.count, self.scalings, self.temperature = count, scalings, temperature
+    count: PositiveInt
+    scalings: tuple[Positive, ...]
+    temperature: Positive
+
+    name: ClassVar[str] = "data_impressions"
 
     def classes(self, n: int) -> NDArray[np.int64]:
-        """The class (N,) that each impression is made for, ``n`` being how many there are."""
+        """One class after the other."""
         return np.arange(self.count, dtype=np.int64) % n
 
-    def targets(self, weights: Matrix, draws: np.random.Generator) -> Matrix:
-        """What the network is to say of each impression (N, C), from its last layer's ``weights`` (C, D)."""
+    def targets(self, weights: Matrix, generator: np.random.Generator) -> Matrix:
+        """Samples of Dirichlet distributions, whose concentration is the similarity to the image's class."""
         n = len(weights)
         scaling = np.array(self.scalings)[np.arange(self.count) // n % len(self.scalings)]
-        return dirichlet(class_similarity(weights)[self.classes(n)] * scaling[:, None], draws)
+        return dirichlet(class_similarity(weights)[self.classes(n)] * scaling[:, None], generator)
 
-    def loss(self, target: Tensor, logits: Tensor) -> Tensor:
+    def loss(self, target: "Tensor", logits: "Tensor") -> "Tensor":
         """Cross entropy (N,) between targets (N, C) and the network's softened answer (equation 4)."""
         return -(target * log_probabilities(logits, self.temperature)).sum(1)

@@ -1,23 +1,35 @@
 """The flow of solution procedure (Yim et al., A Gift from Knowledge Distillation, CVPR 2017, eq. 1 and 2)."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from bench.errors import RecipeError
+from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.features import shape_of
+from bench.methods.losses import full
+from bench.networks.base import Features
+from bench.schema import Positive
 
-from bench.methods.base import Method, Outputs, full
-from bench.networks.base import Output
-from bench.shapes import FSP_PAIRS
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.networks.modules.base import Output
+
+# The two features of each matrix: the ends of each section as in the paper (figure 2), or one stage's output and the
+# next one's, as in public code.
+PAIRS = {
+    "sections": (("stage1.first", "stage1"), ("stage2.first", "stage2"), ("stage3.first", "stage3")),
+    "cross": (("stem", "stage1"), ("stage1", "stage2"), ("stage2", "stage3")),
+}
 
 
+@dataclass(frozen=True)
 class FSP(Method):
     """L = λ Σ_i ||G_i(teacher) − G_i(student)||², mean over the batch; nothing is said of the labels.
 
     Each G (eq. 1) is made of two features of one network: the products of their channels, averaged over the positions.
 
     Args:
-        classes: number of classes.
         weight: λ, the same for every matrix.
         matrices: which pairs of features, and how they are compared. ``sections`` is the paper's: the first and the
             last layer of each of the three residual sections, and the squared distance summed over a matrix's entries.
@@ -26,28 +38,42 @@ class FSP(Method):
             paper takes maxima and public code means.
     """
 
-    def __init__(self, classes: int, weight: float, matrices: Literal["sections", "cross"]) -> None:
-        super().__init__(classes)
-        self.weight = weight
-        self.pairs = FSP_PAIRS[matrices]
-        sections = matrices == "sections"
-        self.pool = functional.adaptive_max_pool2d if sections else functional.adaptive_avg_pool2d
-        self.over_entries = torch.sum if sections else torch.mean
+    weight: Positive
+    matrices: Literal["sections", "cross"]
 
-    def loss(self, k: int, labels: Tensor, outputs: Outputs) -> dict[str, Tensor]:
+    name: ClassVar[str] = "fsp"
+    needs: ClassVar[Needs] = Needs(teacher="features")
+
+    def compare(self, student: Features, teacher: Features) -> None:
+        """Matrices have a distance only where their features have as many channels in both networks."""
+        for name in dict.fromkeys(name for pair in PAIRS[self.matrices] for name in pair):
+            own, other = shape_of(student, name, "student"), shape_of(teacher, name, "teacher")
+            if own[0] != other[0]:
+                raise RecipeError(
+                    f"feature {name!r} has {own[0]} channels in the student and {other[0]} in the teacher, so their FSP"
+                    " matrices have no distance; give both networks the same width"
+                )
+
+    def loss(self, k: int, batch: Batch, outputs: Outputs) -> "dict[str, Tensor]":
         """``fsp``, already multiplied by λ."""
+        import torch
+
+        over_entries = torch.sum if self.matrices == "sections" else torch.mean
         pairs = zip(self._matrices(outputs.teachers[0]), self._matrices(outputs.students[k]), strict=True)
-        distances = [self.over_entries((teacher - student).square(), dim=(1, 2)) for teacher, student in pairs]
+        distances = [over_entries((teacher - student).square(), dim=(1, 2)) for teacher, student in pairs]
         return {"fsp": self.weight * torch.stack(distances).sum(dim=0).mean()}
 
-    def _matrices(self, output: Output) -> list[Tensor]:
-        return [self._matrix(output.features[first], output.features[last]) for first, last in self.pairs]
+    def _matrices(self, output: "Output") -> "list[Tensor]":
+        return [self._matrix(output.features[first], output.features[last]) for first, last in PAIRS[self.matrices]]
 
-    def _matrix(self, first: Tensor, last: Tensor) -> Tensor:
+    def _matrix(self, first: "Tensor", last: "Tensor") -> "Tensor":
         """G_ij = Σ_st F¹_ist F²_jst / hw (eq. 1): (N, m, n) of features (N, m, ·, ·) and (N, n, ·, ·).
 
         Where their sizes differ, the larger one is pooled to the smaller, h x w.
         """
+        from torch.nn import functional
+
+        pool = functional.adaptive_max_pool2d if self.matrices == "sections" else functional.adaptive_avg_pool2d
         size = min(first.shape[2], last.shape[2]), min(first.shape[3], last.shape[3])
-        one, other = (full(f) if f.shape[2:] == size else self.pool(full(f), size) for f in (first, last))
+        one, other = (full(f) if f.shape[2:] == size else pool(full(f), size) for f in (first, last))
         return one.flatten(2) @ other.flatten(2).transpose(1, 2) / (size[0] * size[1])

@@ -1,51 +1,39 @@
-"""The contract of a network: one forward pass gives logits and named features, without hooks."""
+"""What a network declares, without torch; its modules are in ``bench.networks.modules``."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import Tensor, nn
+from bench.component import Component
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Channels and side of feature maps, by name.
+Features = Mapping[str, tuple[int, int]]
+# Where initial weights come from; see bench.networks.initial.
+Initial = Literal["he_fan_out", "he_all", "framework"]
 
 
-class Output(NamedTuple):
-    """What a network gives for a batch of N images.
+@dataclass(frozen=True)
+class Network(Component):
+    """An architecture with its parameters."""
 
-    ``logits`` is (N, classes), before any softmax; ``features`` maps the name of a place in the network to its
-    activation, (N, C, H, W) before the global pool and (N, D) after it.
-    """
+    # Operators as PyTorch's tracer names them, such as "aten::gelu", that have no multiply-add of a convolution or a
+    # linear layer. Those of the networks here are known already.
+    free_operators: ClassVar[tuple[str, ...]] = ()
 
-    logits: Tensor
-    features: dict[str, Tensor]
+    def build(self, classes: int, channels: int, size: int) -> "nn.Module":
+        """A module that maps images (N, channels, size, size), already normalised, to an Output.
 
-
-class Network(nn.Module):
-    """A module that maps images (N, channels, H, W), already normalised, to an :class:`Output`.
-
-    ``linear`` is its last layer, whose rows are the vectors of the classes.
-    """
-
-    linear: nn.Linear
-
-    if TYPE_CHECKING:
-
-        def __call__(self, x: Tensor) -> Output:
-            """As ``forward``, whose type nn.Module does not pass on."""
-
-    def forward(self, x: Tensor) -> Output:
-        """Return the logits and the features of ``x``."""
+        Its weights are not those of a run before :func:`bench.networks.initial.initialise`. Torch is imported here.
+        """
         raise NotImplementedError
 
+    def features(self, size: int) -> Features:
+        """The feature maps of images of ``size`` that methods may compare; none where that is not known."""
+        return {}
 
-class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation without ``num_batches_tracked``.
-
-    Counting the batches is a tenth of the kernels of a training step, and nothing reads the count where the
-    momentum is fixed.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.num_batches_tracked = None
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        # nn.BatchNorm2d adds the missing count to weights that carry no version (safetensors), and strict loading
-        # would then refuse it: go straight to nn.Module's method.
-        super(nn.modules.batchnorm._NormBase, self)._load_from_state_dict(*args)
+    def operator_macs(self) -> Mapping[str, Callable[[Any, Any], Any]]:
+        """How fvcore is to count operators that it does not know: by name, from inputs and outputs to multiply-adds."""
+        return {}

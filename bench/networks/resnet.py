@@ -1,150 +1,81 @@
-"""The CIFAR ResNet of He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
+"""The CIFAR ResNet: which parameters make one, and the feature maps that it gives; arithmetic without torch."""
 
-A 3x3 stem, three stages of n residual blocks (16, 32 and 64 planes; the second and third halve the image), a
-global mean and a linear layer. Post-activation: the ReLU follows the sum. Basic blocks have two 3x3
-convolutions, so the depth is 6n+2. Bottleneck blocks are 1x1, 3x3 (with the stride), 1x1 to four times the
-planes, so the depth is 9n+2; the network that ONE's code (Lan et al., NeurIPS 2018) calls ResNet-110 is the
-bottleneck one of depth 164.
-"""
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from collections.abc import Callable
-from typing import Literal
+from bench.errors import RecipeError
+from bench.networks.base import Features, Network
+from bench.schema import Positive, PositiveInt
 
-from torch import Tensor, nn
-from torch.nn.functional import pad
-
-from bench import shapes
-from bench.networks.base import BatchNorm, Network, Output
+if TYPE_CHECKING:
+    from torch import nn
 
 Block = Literal["basic", "bottleneck"]
 Shortcut = Literal["A", "B"]
 
+CONVOLUTIONS: dict[Block, int] = {"basic": 2, "bottleneck": 3}
+EXPANSION: dict[Block, int] = {"basic": 1, "bottleneck": 4}
 
+
+@dataclass(frozen=True)
 class ResNet(Network):
-    """Features: ``stem``, ``stage1``, ``stage2``, ``stage3`` (each after its last ReLU) and ``pool``.
+    """He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
 
-    Inside a stage also ``stage1.first`` (its first convolution, after normalisation and ReLU) and ``stage1.middle``
-    (its middle block, of an even number the earlier one); likewise of the other stages.
-
-    ``width`` multiplies every number of planes, the stem's too. ``size`` is part of every network's contract;
-    the global mean makes this one independent of it.
-
-    Raises:
-        RecipeError: no such depth for this block, or a width that gives no whole number of planes.
+    Basic blocks make a depth of 6n+2, bottleneck blocks one of 9n+2. ``width`` multiplies every number of planes.
     """
 
-    def __init__(
-        self, depth: int, block: Block, shortcut: Shortcut, width: float, classes: int, channels: int, size: int
-    ) -> None:
-        super().__init__()
-        blocks, planes = shapes.resnet(depth, block, width)
-        outputs = [shapes.RESNET_EXPANSION[block] * p for p in planes]
-        self.stem = nn.Sequential(_conv(channels, planes[0], 3), BatchNorm(planes[0]), nn.ReLU(inplace=True))
-        self.stage1 = _stage(planes[0], planes[0], blocks, 1, block, shortcut)
-        self.stage2 = _stage(outputs[0], planes[1], blocks, 2, block, shortcut)
-        self.stage3 = _stage(outputs[1], planes[2], blocks, 2, block, shortcut)
-        self.linear = nn.Linear(outputs[2], classes)
+    depth: PositiveInt
+    block: Block
+    shortcut: Shortcut
+    width: Positive
 
-    def forward(self, x: Tensor) -> Output:
-        """Map images (N, channels, H, W) to logits (N, classes) and the named features."""
-        x = self.stem(x)
-        features = {"stem": x}
-        for name in ("stage1", "stage2", "stage3"):
-            inside, x = getattr(self, name)(x)
-            features |= {f"{name}.{place}": feature for place, feature in inside.items()}
-            features[name] = x
-        features["pool"] = x.mean((2, 3))
-        return Output(self.linear(features["pool"]), features)
+    name: ClassVar[str] = "resnet"
 
+    def check(self) -> None:
+        """There is such a depth for this block, and the width gives whole numbers of planes."""
+        _ = self.blocks, self.planes
 
-class _Residual(nn.Module):
-    """What the first convolution of the path gives after its ReLU, and ReLU(path(x) + shortcut(x))."""
+    @property
+    def blocks(self) -> int:
+        """Residual blocks of each of the three stages."""
+        layers = 3 * CONVOLUTIONS[self.block]
+        blocks, rest = divmod(self.depth - 2, layers)
+        if blocks >= 1 and rest == 0:
+            return blocks
+        nearest = [layers * n + 2 for n in (blocks, blocks + 1) if n >= 1] or [layers + 2]
+        raise RecipeError(
+            f"depth {self.depth}: a ResNet of {self.block} blocks has a depth of {layers}n+2; the nearest: "
+            + " or ".join(str(n) for n in nearest)
+        )
 
-    def __init__(self, path: nn.Sequential, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.path = path
-        self.shortcut = shortcut
+    @property
+    def planes(self) -> tuple[int, ...]:
+        """Planes of each stage, before the bottleneck's expansion."""
+        planes = [self.width * p for p in (16, 32, 64)]
+        if self.width <= 0 or not all(p.is_integer() for p in map(float, planes)):
+            raise RecipeError(
+                f"width {self.width}: 16, 32 and 64 times the width must be whole numbers; try a multiple of 1/16"
+            )
+        return tuple(int(p) for p in planes)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        convolution, normalisation, relu, *others = self.path
-        first = y = relu(normalisation(convolution(x)))
-        for layer in others:
-            y = layer(y)
-        # In place: nothing else reads what the last normalisation gave.
-        return first, y.add_(self.shortcut(x)).relu_()
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Channels that each stage gives."""
+        return tuple(EXPANSION[self.block] * p for p in self.planes)
 
+    def build(self, classes: int, channels: int, size: int) -> "nn.Module":
+        """The module; its global mean makes it independent of ``size``."""
+        from bench.networks.modules.resnet import ResNetModule
 
-class _Stage(nn.Sequential):
-    """Residual blocks: named features from inside, and what the last block gives."""
+        return ResNetModule(self, classes, channels)
 
-    def forward(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        inside: dict[str, Tensor] = {}
-        for i, block in enumerate(self):
-            first, x = block(x)
-            inside.setdefault("first", first)
-            if i == (len(self) - 1) // 2:
-                inside["middle"] = x
-        return inside, x
-
-
-class _SubsampleAndPad(nn.Module):
-    """Option A: every ``stride``-th pixel, then ``extra`` channels of zeros after the others; no parameters."""
-
-    def __init__(self, extra: int, stride: int) -> None:
-        super().__init__()
-        self.extra = extra
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
-
-
-def _option_a(inputs: int, outputs: int, stride: int) -> nn.Module:
-    return _SubsampleAndPad(outputs - inputs, stride)
-
-
-def _option_b(inputs: int, outputs: int, stride: int) -> nn.Module:
-    return nn.Sequential(_conv(inputs, outputs, 1, stride), BatchNorm(outputs))
-
-
-def _basic(inputs: int, planes: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        _conv(inputs, planes, 3, stride),
-        BatchNorm(planes),
-        nn.ReLU(inplace=True),
-        _conv(planes, planes, 3),
-        BatchNorm(planes),
-    )
-
-
-def _bottleneck(inputs: int, planes: int, stride: int) -> nn.Sequential:
-    outputs = shapes.RESNET_EXPANSION["bottleneck"] * planes
-    return nn.Sequential(
-        _conv(inputs, planes, 1),
-        BatchNorm(planes),
-        nn.ReLU(inplace=True),
-        _conv(planes, planes, 3, stride),
-        BatchNorm(planes),
-        nn.ReLU(inplace=True),
-        _conv(planes, outputs, 1),
-        BatchNorm(outputs),
-    )
-
-
-_PATHS: dict[Block, Callable[[int, int, int], nn.Sequential]] = {"basic": _basic, "bottleneck": _bottleneck}
-_SHORTCUTS: dict[Shortcut, Callable[[int, int, int], nn.Module]] = {"A": _option_a, "B": _option_b}
-
-
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-
-
-def _stage(inputs: int, planes: int, blocks: int, stride: int, block: Block, shortcut: Shortcut) -> _Stage:
-    outputs = shapes.RESNET_EXPANSION[block] * planes
-    changes = stride != 1 or inputs != outputs
-    first = _Residual(
-        _PATHS[block](inputs, planes, stride),
-        _SHORTCUTS[shortcut](inputs, outputs, stride) if changes else nn.Identity(),
-    )
-    others = [_Residual(_PATHS[block](outputs, planes, 1), nn.Identity()) for _ in range(blocks - 1)]
-    return _Stage(first, *others)
+    def features(self, size: int) -> Features:
+        """Every feature map before the global mean, as the module names it."""
+        features = {"stem": (self.planes[0], size)}
+        for i, (inner, output) in enumerate(zip(self.planes, self.outputs, strict=True)):
+            before, size = size, -(-size // 2) if i else size
+            # A bottleneck's stride is in its second convolution.
+            first = (inner, before if self.block == "bottleneck" else size)
+            last = (output, size)
+            features |= {f"stage{i + 1}.first": first, f"stage{i + 1}.middle": last, f"stage{i + 1}": last}
+        return features

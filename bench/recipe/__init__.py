@@ -1,20 +1,7 @@
 """Recipes: one YAML file a table, read into typed, checked values."""
 
 from bench.recipe.library import Library, load
-from bench.recipe.model import Cell, Claim, Data, Ref, Row, Schedule, Spec, Stage, Subset, Table, Words
+from bench.recipe.model import Cell, Claim, Data, Ref, Row, Stage, Subset, Table, Words
+from bench.schedules import Schedule
 
-__all__ = [
-    "Cell",
-    "Claim",
-    "Data",
-    "Library",
-    "Ref",
-    "Row",
-    "Schedule",
-    "Spec",
-    "Stage",
-    "Subset",
-    "Table",
-    "Words",
-    "load",
-]
+__all__ = ["Cell", "Claim", "Data", "Library", "Ref", "Row", "Schedule", "Stage", "Subset", "Table", "Words", "load"]

@@ -6,43 +6,52 @@ from typing import Any
 
 from yaml.nodes import Node
 
-from bench import registry, schema
-from bench.recipe.model import STAGE_KEYS, Data, Schedule, Spec, Stage, Subset, Table
+from bench import schema
+from bench.component import Component
+from bench.methods.base import Method
+from bench.recipe.model import STAGE_KEYS, Data, Stage, Subset, Table
+from bench.schedules import Schedule
 from bench.schema import entries, fault
 
 
-def check_method(stage: Stage, said: dict[str, Node], noun: str) -> None:
-    """A method has the teacher, the networks and the update that it needs, and no others."""
-    entry, count = registry.METHODS[stage.method.name], len(stage.networks)
+def check_method(stage: Stage, stated: dict[str, Node], noun: str) -> None:
+    """A method has the teachers, the networks and the update that it needs, and no others."""
     noun = f"{noun}: method {stage.method.name!r}"
-    if (entry.teachers > 0) != (stage.teacher is not None):
-        raise fault(
-            said.get("teacher", said["method"]), f"{noun} {'needs' if entry.teachers else 'takes no'} 'teacher'"
-        )
-    if entry.kind == "synthesise":
-        _check_synthesis(stage, said, noun)
+    if not isinstance(stage.method, Method):
+        _check_synthesis(stage, stated, noun)
         return
+    needs, count = stage.method.needs, len(stage.networks)
+    _check_teachers(stage, stated, noun, taught=needs.teacher != "none", several=needs.several)
     if stage.transfer_set is not None and stage.data.train != "all":
-        raise fault(said["transfer_set"], f"{noun}: a transfer set is taken whole; say 'train: all' under 'data'")
-    if entry.group != (count > 1) or not count:
-        needs = "trains a group: give a list of two or more networks" if entry.group else "trains one network"
-        raise fault(said["network"], f"{noun} {needs}, got {count}")
-    if entry.group != (stage.update is not None):
-        needs = "needs 'update: sequential', 'simultaneous' or 'joint'" if entry.group else "takes no 'update'"
-        raise fault(said.get("update", said["method"]), f"{noun} {needs}")
+        raise fault(stated["transfer_set"], f"{noun}: a transfer set is taken whole; say 'train: all' under 'data'")
+    if needs.group != (count > 1) or not count:
+        trains = "trains a group: give a list of two or more networks" if needs.group else "trains one network"
+        raise fault(stated["network"], f"{noun} {trains}, got {count}")
+    if needs.group != (stage.update is not None):
+        takes = "needs 'update: sequential', 'simultaneous' or 'joint'" if needs.group else "takes no 'update'"
+        raise fault(stated.get("update", stated["method"]), f"{noun} {takes}")
 
 
-def _check_synthesis(stage: Stage, said: dict[str, Node], noun: str) -> None:
+def _check_teachers(stage: Stage, stated: dict[str, Node], noun: str, *, taught: bool, several: bool) -> None:
+    at = stated.get("teacher", stated["method"])
+    if taught != bool(stage.teachers):
+        raise fault(at, f"{noun} {'needs' if taught else 'takes no'} 'teacher'")
+    if len(stage.teachers) > 1 and not several:
+        raise fault(at, f"{noun} takes one teacher, got {len(stage.teachers)}")
+
+
+def _check_synthesis(stage: Stage, stated: dict[str, Node], noun: str) -> None:
+    _check_teachers(stage, stated, noun, taught=True, several=False)
     for key in ("network", "update", "init", "transfer_set"):
-        if key in said:
-            raise fault(said[key], f"{noun} makes images with its teacher's network: it takes no {key!r}")
+        if key in stated:
+            raise fault(stated[key], f"{noun} makes images with its teacher's network: it takes no {key!r}")
     if stage.schedule.iterations is None:
-        raise fault(said["schedule"], f"{noun} takes 'iterations' an image, not epochs")
+        raise fault(stated["schedule"], f"{noun} takes 'iterations' an image, not epochs")
 
 
 def check_claims(table: Table, found: dict[str, Node]) -> None:
     """A claim compares rows of its table that are trained."""
-    trained = [name for name, row in table.rows.items() if row.stages]
+    trained = [name for name, row in table.rows.items() if row.stages or row.unreadable]
     for i, claim in enumerate(table.claims):
         for name in (claim.better, claim.worse):
             if name not in trained:
@@ -63,9 +72,10 @@ def check_assumed(found: dict[str, Node], stages: Iterable[Stage], noun: str) ->
 
 def _paths(stage: Stage) -> Iterator[str]:
     """The dotted path of every field of a stage that has a value."""
-    for key in STAGE_KEYS:
-        for value in stage.networks if key == "network" else [getattr(stage, key)]:
-            yield from _inside(key, value)
+    for key, name in STAGE_KEYS.items():
+        value = getattr(stage, name)
+        for one in value if isinstance(value, tuple) else [value]:
+            yield from _inside(key, one)
     if "words" in stage.method.params:
         yield "words"
 
@@ -74,10 +84,12 @@ def _inside(path: str, value: Any) -> Iterator[str]:
     if value is None:
         return
     yield path
-    if isinstance(value, Spec):
+    if isinstance(value, Component):
         # The component may be spelled out (optimizer.sgd.momentum) or not (optimizer.momentum).
         yield f"{path}.{value.name}"
-        yield from (f"{start}.{name}" for start in (path, f"{path}.{value.name}") for name in value.params)
+        yield from (f"{start}.{f.name}" for start in (path, f"{path}.{value.name}") for f in fields(value))
     elif isinstance(value, Data | Schedule | Subset):
         for part in fields(value):
             yield from _inside(f"{path}.{part.name}", getattr(value, part.name))
+    if isinstance(value, Schedule) and value.decay.flat:
+        yield from (f"{path}.{f.name}" for f in fields(value.decay))

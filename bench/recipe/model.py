@@ -1,29 +1,17 @@
 """What a recipe says: a table of rows, each of one or more stages, and the published numbers."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.registry import METHODS
+from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, identity, in_key
+from bench.methods.base import Method, Synthesiser
+from bench.networks.base import Initial, Network
+from bench.optimizers import Optimizer
+from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
-
-# The keys that a stage may say for itself; a row and, for most, the table say them for all of its stages.
-EDGES = ("teacher", "init", "transfer_set")
-STAGE_KEYS = (
-    "data",
-    "network",
-    "method",
-    "update",
-    "schedule",
-    "optimizer",
-    "precision",
-    *EDGES,
-    "seed",
-    "teacher_cache",
-)
-# Of a stage: its name and place in a file, its edges, the seed that it may fix, and what changes no number.
-NOT_OF_A_RUN = ("name", "where", "seed", "teacher_cache", *EDGES)
 
 Quality = Literal["error", "accuracy"]
 Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble"]
@@ -31,20 +19,12 @@ Protocol = Literal["last", "best", "unknown"]
 
 
 @dataclass(frozen=True)
-class Spec:
-    """A component as a recipe names it: ``{name: {parameter: value, ...}}``."""
-
-    name: str
-    params: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Subset:
     """A balanced part of a set, drawn with its own ``seed``: a fraction of it, or so many images a class."""
 
     seed: NonNegativeInt
-    fraction: Fraction | None = None
-    per_class: PositiveInt | None = None
+    fraction: Fraction | None = field(default=None, metadata=ALWAYS_IN_KEY)
+    per_class: PositiveInt | None = field(default=None, metadata=ALWAYS_IN_KEY)
 
 
 @dataclass(frozen=True)
@@ -62,34 +42,23 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """Length in epochs or iterations; the rate ``lr`` is multiplied by ``gamma`` at each of ``drops`` (same unit)."""
-
-    batch: PositiveInt
-    lr: Positive
-    drops: tuple[PositiveInt, ...]
-    gamma: Positive
-    epochs: PositiveInt | None = None
-    iterations: PositiveInt | None = None
-
-    def steps(self, per_epoch: int) -> int:
-        """The number of optimiser steps of a run, for so many steps an epoch."""
-        return self.iterations or (self.epochs or 0) * per_epoch
-
-    def passes(self, per_epoch: int) -> int:
-        """The number of epochs of a run, the last of which may be cut short."""
-        return -(-self.steps(per_epoch) // per_epoch)
-
-
-@dataclass(frozen=True)
 class Ref:
-    """An edge to another run: ``[table/]row[.stage]#seed``; seed None is ``#same``. ``where`` is file:line."""
+    """An edge to another run: ``[table/]row[.stage]#seed``; seed None is ``#same``. ``location`` is file:line."""
 
     table: str
     row: str
     stage: str
     seed: int | None
-    where: str
+    location: str
+
+
+def _edge(recipe_key: str | None = None) -> Mapping[str, Any]:
+    """Metadata of a field that names other runs: their keys are in a run's key, not what names them."""
+    return {**NEVER_IN_KEY, **({"recipe_key": recipe_key} if recipe_key else {})}
+
+
+# The rule of the initial weights where a recipe names none: that of every run before it could.
+INITIAL: Initial = "he_fan_out"
 
 
 @dataclass(frozen=True)
@@ -97,38 +66,54 @@ class Stage:
     """All that moves the numbers of one run, but its seed: of a training, or of the synthesis of images.
 
     ``transfer_set`` names a stage that synthesises the images to train on; ``data`` then gives the images to test on.
-    A teacher cache changes no number: ``auto`` has one where it pays.
+    A teacher cache changes no number: ``auto`` has one where it pays. ``initial`` is the rule of the initial weights.
+
+    A recipe spells each field as it is called here, or as its metadata's ``recipe_key`` says, in a stage, its row or
+    its table; ``name`` and ``location`` it does not say.
     """
 
-    name: str
+    name: str = field(metadata={**NEVER_IN_KEY, "recipe_key": None})
     data: Data
-    networks: tuple[Spec, ...]
-    method: Spec
-    update: Literal["sequential", "simultaneous", "joint"] | None
+    networks: tuple[Network, ...] = field(metadata={"recipe_key": "network"})
+    method: Method | Synthesiser
     schedule: Schedule
-    optimizer: Spec
+    optimizer: Optimizer
     precision: Literal["auto", "float32", "bfloat16", "float64"]
-    teacher: Ref | None = None
-    init: Ref | None = None
-    transfer_set: Ref | None = None
-    seed: int | None = None
-    teacher_cache: Literal["auto", "off"] = "auto"
-    where: str = ""
+    update: Literal["sequential", "simultaneous", "joint"] | None = field(default=None, metadata=ALWAYS_IN_KEY)
+    initial: Initial = INITIAL
+    teachers: tuple[Ref, ...] = field(default=(), metadata=_edge("teacher"))
+    init: Ref | None = field(default=None, metadata=_edge())
+    transfer_set: Ref | None = field(default=None, metadata=_edge())
+    seed: PositiveInt | None = field(default=None, metadata=NEVER_IN_KEY)
+    teacher_cache: Literal["auto", "off"] = field(default="auto", metadata=NEVER_IN_KEY)
+    location: str = field(default="", metadata={**NEVER_IN_KEY, "recipe_key": None})
 
     @property
     def edges(self) -> dict[str, Ref]:
-        """The runs that it takes artifacts from, by the name of the edge."""
-        return {edge: ref for edge in EDGES if (ref := getattr(self, edge)) is not None}
+        """The runs that it takes artifacts from, by the name of the edge: the teachers first."""
+        named = {edge: ref for edge in ("init", "transfer_set") if (ref := getattr(self, edge)) is not None}
+        return {teacher_edge(i): ref for i, ref in enumerate(self.teachers)} | named
 
     @cached_property
-    def said(self) -> dict[str, Any]:
-        """What is part of its runs' identity: plain values, ready for JSON."""
-        return {key: _plain(value) for key, value in asdict(self).items() if key not in NOT_OF_A_RUN}
+    def identity(self) -> dict[str, Any]:
+        """What is part of its runs' identity: plain values, ready for JSON. Shared by them: not to be changed."""
+        return {f.name: identity(getattr(self, f.name)) for f in fields(self) if in_key(self, f)}
 
     @property
     def synthesises(self) -> bool:
         """Whether it makes images instead of training networks."""
-        return METHODS[self.method.name].kind == "synthesise"
+        return isinstance(self.method, Synthesiser)
+
+
+def teacher_edge(number: int) -> str:
+    """The name of the edge to a stage's ``number``-th teacher, from 0: teacher, teacher.2, teacher.3, ..."""
+    return f"teacher.{number + 1}" if number else "teacher"
+
+
+# The keys by which recipes set the fields of a stage, and the field of each.
+STAGE_KEYS: dict[str, str] = {
+    key: f.name for f in fields(Stage) if (key := f.metadata.get("recipe_key", f.name)) is not None
+}
 
 
 @dataclass(frozen=True)
@@ -148,6 +133,8 @@ class Cell:
 class Row:
     """One row of a table; without stages it is printed as not available, as in the paper.
 
+    One that is ``unreadable``, for want of a plug-in, has no stages either: that is why.
+
     ``nets`` is how many networks the paper trained for its row, one a seed, whatever the number of our ``seeds``.
     """
 
@@ -157,14 +144,15 @@ class Row:
     stages: tuple[Stage, ...]
     seeds: tuple[int, ...]
     report: Literal["first", "mean"]
-    value: tuple[float, ...]
+    priority: tuple[float, ...]
     nets: int = 1
     published: dict[str, Cell] = field(default_factory=dict)
     unscored: str | None = None
     assumed: dict[str, str] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    where: str = ""
+    unreadable: str | None = None
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,14 +198,4 @@ class Table:
     assumed: dict[str, str]
     deviations: tuple[str, ...]
     file: Path
-    where: str = ""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict) and "digest" in value and "file" in value:
-        return {"distances": value["digest"]}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+    location: str = ""

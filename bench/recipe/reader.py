@@ -1,16 +1,19 @@
 """One recipe file → one :class:`Table`: defaults of the table under those of a row under those of a stage."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bench import registry, schema
-from bench.errors import RecipeError
+from bench.component import Component
+from bench.errors import RecipeError, UnknownComponent
+from bench.methods.base import Method, Synthesiser
+from bench.networks.base import Network
 from bench.recipe import checks
 from bench.recipe.model import (
-    EDGES,
     STAGE_KEYS,
     Cell,
     Claim,
@@ -19,23 +22,24 @@ from bench.recipe.model import (
     Quality,
     Ref,
     Row,
-    Schedule,
-    Spec,
     Stage,
     Table,
     Words,
 )
+from bench.schedules import Decay, Schedule, Steps
 from bench.schema import Distances, PositiveInt, entries, fault, named, read
+
+C = TypeVar("C", bound=Component)
 
 ROW_KEYS = (
     *STAGE_KEYS,
-    *("label", "group", "stages", "seeds", "nets", "report", "value", "published"),
+    *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
     *("unscored", "assumed", "deviations", "notes"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
 TABLE_KEYS = (
     *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "nets", "networks", "words"),
-    *("data", "schedule", "optimizer", "precision", "assumed", "deviations", "claims", "rows"),
+    *("data", "schedule", "optimizer", "precision", "initial", "assumed", "deviations", "claims", "rows"),
 )
 NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "rows")
 
@@ -61,7 +65,7 @@ def read_table(path: Path, shown: str) -> Table:
         assumed=reader.optional("assumed", dict[str, str], {}),
         deviations=reader.optional("deviations", tuple[str, ...], ()),
         file=path,
-        where=_where(found["table"]),
+        location=_location(found["table"]),
     )
     checks.check_claims(table, found)
     checks.check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
@@ -81,11 +85,15 @@ class _Reader:
         named({self.name: found["table"]}, "table")
         self.seeds = _seeds(found["seeds"], "seeds")
         self.metric: Quality = read(Quality, found["metric"], "metric")
-        self.networks = {
-            alias: self.component(registry.NETWORKS, node, f"networks.{alias}")
-            for alias, node in self._block("networks").items()
-        }
+        self.networks = {alias: self._alias(alias, node) for alias, node in self._block("networks").items()}
         self.words = {name: self._distances(name, node) for name, node in self._block("words").items()}
+
+    def _alias(self, alias: str, node: Node) -> Network | UnknownComponent:
+        """A network under its name in this table; one that is not known spoils only the rows that take it."""
+        try:
+            return self.component(registry.NETWORKS, node, f"networks.{alias}")
+        except UnknownComponent as error:
+            return error
 
     def optional(self, key: str, kind: Any, default: Any) -> Any:
         return read(kind, self.found[key], key) if key in self.found else default
@@ -104,33 +112,43 @@ class _Reader:
         own = entries(node, f"row {name}")
         noun = f"row {name}"
         schema.require(own, ROW_KEYS, ("label", "group", "published"), node, noun)
+        stages: tuple[Stage, ...] = ()
+        unreadable = None
         if _says(own["published"], "N/A"):
             schema.require(own, UNAVAILABLE_KEYS, (), node, f"{noun} (N/A)")
-            stages: tuple[Stage, ...] = ()
         else:
-            stages = self._stages(name, own, node)
+            try:
+                stages = self._stages(name, own, node)
+            except UnknownComponent as error:
+                unreadable = str(error)
         seeds = _seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
-        if stages and stages[-1].seed is not None and len(seeds) > 1:
-            raise RecipeError(f"{stages[-1].where}: {noun}: with a 'seed' here its {len(seeds)} seeds would be one run")
-        if stages and stages[-1].synthesises:
-            raise RecipeError(f"{stages[-1].where}: {noun}: the last stage trains a network, this one makes images")
-        checks.check_assumed(own, stages, f"{noun}.assumed")
+        if stages:
+            self._check_last(stages[-1], seeds, noun)
+            checks.check_assumed(own, stages, f"{noun}.assumed")
         return Row(
             name=name,
             label=read(str, own["label"], f"{noun}.label"),
             group=read(str, own["group"], f"{noun}.group"),
             stages=stages,
             seeds=seeds,
-            report=self._report(own, stages, node, noun),
-            value=_values(own.get("value"), len(seeds), noun),
+            report=self._report(own, stages, node, noun) if stages else "first",
+            priority=_priorities(own.get("priority"), len(seeds), noun),
             nets=_nets(own.get("nets", self.found.get("nets")), len(seeds), noun),
             published=_cells(own["published"], f"{noun}.published", self.metric) if stages else {},
             unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
             assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
             deviations=read(tuple[str, ...], own["deviations"], f"{noun}.deviations") if "deviations" in own else (),
             notes=read(tuple[str, ...], own["notes"], f"{noun}.notes") if "notes" in own else (),
-            where=_where(node),
+            unreadable=unreadable,
+            location=_location(node),
         )
+
+    def _check_last(self, last: Stage, seeds: tuple[int, ...], noun: str) -> None:
+        """A row's last stage is what its number is measured on: one run a seed, of a network."""
+        if last.seed is not None and len(seeds) > 1:
+            raise RecipeError(f"{last.location}: {noun}: with a 'seed' here its {len(seeds)} seeds would be one run")
+        if last.synthesises:
+            raise RecipeError(f"{last.location}: {noun}: the last stage trains a network, this one makes images")
 
     def _stages(self, row: str, own: dict[str, Node], node: Node) -> tuple[Stage, ...]:
         noun = f"row {row}"
@@ -147,39 +165,46 @@ class _Reader:
         )
 
     def _stage(self, row: str, name: str, layers: list[dict[str, Node]], node: Node, noun: str) -> Stage:
-        said = {key: layer[key] for layer in layers for key in STAGE_KEYS if key in layer}
-        schema.require(said, STAGE_KEYS, ("data", "method", "schedule", "optimizer", "precision"), node, noun)
-        method = self.component(registry.METHODS, said["method"], f"{noun}.method")
-        if registry.METHODS[method.name].kind == "train":
-            schema.require(said, STAGE_KEYS, ("network",), node, noun)
-        networks = self._networks(said["network"], f"{noun}.network") if "network" in said else ()
+        """A stage from what it, its row and its table say, the innermost first."""
+        stated = {key: layer[key] for layer in layers for key in STAGE_KEYS if key in layer}
+        schema.require(stated, STAGE_KEYS, ("data", "method", "schedule", "optimizer", "precision"), node, noun)
+        method = self._method(stated["method"], f"{noun}.method")
+        if isinstance(method, Method):
+            schema.require(stated, STAGE_KEYS, ("network",), node, noun)
+        hints, values = get_type_hints(Stage, include_extras=True), dict[str, Any]()
+        for key, item in stated.items():
+            if key == "network":
+                values["networks"] = self._networks(item, f"{noun}.network")
+            elif key == "teacher":
+                values["teachers"] = self._teachers(item, row)
+            elif hints[key] == Ref | None:
+                values[key] = self.ref(item, row)
+            elif key not in ("data", "method", "schedule", "optimizer"):
+                values[key] = read(hints[key], item, f"{noun}.{key}")
         stage = Stage(
             name=name,
             data=self._data(_merged("data", layers), node, noun),
-            networks=networks,
             method=method,
-            update=read(Stage.__annotations__["update"], said["update"], f"{noun}.update")
-            if "update" in said
-            else None,
-            schedule=self._schedule(_merged("schedule", layers), node, noun),
-            optimizer=self.component(registry.OPTIMIZERS, said["optimizer"], f"{noun}.optimizer"),
-            precision=read(Stage.__annotations__["precision"], said["precision"], f"{noun}.precision"),
-            **{edge: self.ref(said[edge], row) for edge in EDGES if edge in said},
-            seed=read(PositiveInt, said["seed"], f"{noun}.seed") if "seed" in said else None,
-            teacher_cache=read(Stage.__annotations__["teacher_cache"], said["teacher_cache"], f"{noun}.teacher_cache")
-            if "teacher_cache" in said
-            else "auto",
-            where=_where(node),
+            schedule=self._schedule(_merged("schedule", layers), node, f"{noun}.schedule"),
+            optimizer=self.component(registry.OPTIMIZERS, stated["optimizer"], f"{noun}.optimizer"),
+            location=_location(node),
+            **({"networks": ()} | values),
         )
-        checks.check_method(stage, said, noun)
+        checks.check_method(stage, stated, noun)
         return stage
+
+    def _method(self, node: Node, noun: str) -> Method | Synthesiser:
+        known: dict[str, type[Method] | type[Synthesiser]] = {**registry.METHODS, **registry.SYNTHESISERS}
+        return self.component(known, node, noun)
+
+    def _teachers(self, node: Node, row: str) -> tuple[Ref, ...]:
+        """One reference, or a list of them for an ensemble."""
+        return tuple(self.ref(item, row) for item in (node.value if isinstance(node, SequenceNode) else [node]))
 
     def _data(self, found: dict[str, Node], node: Node, noun: str) -> Data:
         data = schema.fill(Data, found, node, f"{noun}.data")
         if data.set not in registry.SETS:
-            raise fault(
-                found["set"], f"{noun}.data: no data set {data.set!r}; {schema.nearest(data.set, registry.SETS)}"
-            )
+            raise _unknown(found["set"], f"{noun}.data: no data set", data.set, registry.SETS)
         for key in ("mean", "std"):
             if len(getattr(data, key)) != registry.SETS[data.set].channels:
                 raise fault(found[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
@@ -190,47 +215,55 @@ class _Reader:
         return data
 
     def _schedule(self, found: dict[str, Node], node: Node, noun: str) -> Schedule:
-        schedule = schema.fill(Schedule, found, node, f"{noun}.schedule")
-        length = schedule.epochs or schedule.iterations
-        if length is None or (schedule.epochs and schedule.iterations):
-            raise fault(found.get("iterations", node), f"{noun}.schedule: give epochs or iterations, one of the two")
-        if list(schedule.drops) != sorted(set(schedule.drops)) or (schedule.drops and schedule.drops[-1] >= length):
-            raise fault(found["drops"], f"{noun}.schedule.drops: must rise and stay below the length, {length}")
+        """A schedule whose decay is named, or that says the drops and the gamma of steps itself."""
+        own, known = dict(found), schema.names(Schedule)
+        if "decay" in own:
+            decay: Decay = self.component(registry.DECAYS, own.pop("decay"), f"{noun}.decay")
+        else:
+            known += schema.names(Steps)
+            schema.require(own, known, (), node, noun)
+            steps = {key: own.pop(key) for key in schema.names(Steps) if key in own}
+            decay = schema.fill(Steps, steps, node, noun)
+        schema.require(own, known, ("batch", "lr"), node, noun)
+        schedule = Schedule(decay=decay, **schema.values(Schedule, own, noun, {}))
+        try:
+            schedule.check()
+        except RecipeError as error:
+            at = str(error).partition(":")[0].partition(" ")[0]
+            raise fault(found.get(at, found.get("iterations", node)), f"{noun}: {error}") from None
         return schedule
 
-    def _networks(self, node: Node, noun: str) -> tuple[Spec, ...]:
+    def _networks(self, node: Node, noun: str) -> tuple[Network, ...]:
         return tuple(self._network(item, noun) for item in (node.value if isinstance(node, SequenceNode) else [node]))
 
-    def _network(self, node: Node, noun: str) -> Spec:
+    def _network(self, node: Node, noun: str) -> Network:
         if isinstance(node, MappingNode):
             return self.component(registry.NETWORKS, node, noun)
         alias = read(str, node, noun)
         if alias not in self.networks:
             raise fault(node, f"{noun}: no network {alias!r} under 'networks'; {schema.nearest(alias, self.networks)}")
-        return self.networks[alias]
+        network = self.networks[alias]
+        if isinstance(network, UnknownComponent):
+            raise network
+        return network
 
-    def component(self, known: Any, node: Node, noun: str) -> Spec:
-        """``name`` or ``{name: {parameter: value}}``; every parameter of the registry's schema must be given."""
-        said = {read(str, node, noun): None} if isinstance(node, ScalarNode) else entries(node, noun)
-        if len(said) != 1:
-            raise fault(node, f"{noun}: one name with its parameters, got {', '.join(said) or 'nothing'}")
-        ((name, inner),) = said.items()
+    def component(self, known: dict[str, type[C]], node: Node, noun: str) -> C:
+        """``name`` or ``{name: {parameter: value}}``; a parameter with a default may be left out."""
+        stated = {read(str, node, noun): None} if isinstance(node, ScalarNode) else entries(node, noun)
+        if len(stated) != 1:
+            raise fault(node, f"{noun}: one name with its parameters, got {', '.join(stated) or 'nothing'}")
+        ((name, inner),) = stated.items()
         if name not in known:
-            raise fault(node, f"{noun}: {name!r} is not known; {schema.nearest(name, known)}")
+            raise _unknown(node, f"{noun}:", name, known)
         params = entries(inner, f"{noun}.{name}") if inner is not None else {}
-        kinds, noun = known[name].params, f"{noun}.{name}"
-        schema.require(params, kinds, kinds, node, noun)
-        spec = Spec(name, {key: self._param(kinds[key], item, f"{noun}.{key}") for key, item in params.items()})
+        component = schema.fill(known[name], params, node, f"{noun}.{name}", {Distances: self._words})
         try:
-            if known[name].check:
-                known[name].check(**spec.params)
+            component.check()
         except RecipeError as error:
-            raise fault(inner or node, f"{noun}: {error}") from None
-        return spec
+            raise fault(inner or node, f"{noun}.{name}: {error}") from None
+        return component
 
-    def _param(self, kind: Any, node: Node, noun: str) -> Any:
-        if kind is not Distances:
-            return read(kind, node, noun)
+    def _words(self, node: Node, noun: str) -> Distances:
         name = read(str, node, noun)
         if name not in self.words:
             raise fault(node, f"{noun}: no word distances {name!r} under 'words'; {schema.nearest(name, self.words)}")
@@ -244,12 +277,12 @@ class _Reader:
         text = read(str, node, f"row {row}")
         place, hash_, seed = text.partition("#")
         if not hash_ and "/" not in text and text:
-            return Ref(self.name, row, text, None, _where(node))
+            return Ref(self.name, row, text, None, _location(node))
         if not (seed == "same" or seed.isdecimal()):
             raise fault(node, f"row {row}: {text!r} names no seed; write {place}#1 or {place}#same")
         table, _, row = place.rpartition("/")
         row, _, stage = row.partition(".")
-        return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), _where(node))
+        return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), _location(node))
 
     def _report(self, own: dict[str, Node], stages: tuple[Stage, ...], node: Node, noun: str) -> Any:
         group = bool(stages) and len(stages[-1].networks) > 1
@@ -259,15 +292,28 @@ class _Reader:
         return read(Row.__annotations__["report"], own["report"], f"{noun}.report") if group else "first"
 
 
+# Keys that say the same thing in several ways: an inner layer's one takes the place of all of an outer one's.
+_INSTEAD = ({"epochs"}, {"iterations"}), ({"decay"}, {"drops", "gamma"})
+
+
 def _merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
-    """A block's keys, the inner layer's over the outer's; the length of a schedule is said in one unit only."""
+    """A block's keys, the inner layer's over the outer's."""
     merged: dict[str, Node] = {}
     for layer in layers:
         own = entries(layer[key], key) if key in layer else {}
-        if own.keys() & {"epochs", "iterations"}:
-            merged = {k: v for k, v in merged.items() if k not in ("epochs", "iterations")}
+        for one, other in _INSTEAD:
+            for given, replaced in ((one, other), (other, one)):
+                if own.keys() & given:
+                    merged = {k: v for k, v in merged.items() if k not in replaced}
         merged |= own
     return merged
+
+
+def _unknown(node: Node, noun: str, name: str, known: Iterable[str]) -> UnknownComponent:
+    """What is said of a component that is not here, with the plug-ins that could not be loaded."""
+    error = fault(node, f"{noun} {name!r} is not known; {schema.nearest(name, known)}")
+    broken = "".join(f"; the plug-in {plugin} could not be loaded ({why})" for plugin, why in registry.BROKEN.items())
+    return UnknownComponent(f"{error}{broken}")
 
 
 def _cells(node: Node, noun: str, quality: str) -> dict[str, Cell]:
@@ -296,15 +342,15 @@ def _seeds(node: Node, noun: str) -> tuple[int, ...]:
     return seeds
 
 
-def _values(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
+def _priorities(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
     """How much each seed's run is worth when time is short: one number for all seeds, or one for each."""
     if node is None:
         return (0.0,) * count
     if isinstance(node, ScalarNode):
-        return (read(float, node, f"{noun}.value"),) * count
-    values: tuple[float, ...] = read(tuple[float, ...], node, f"{noun}.value")
+        return (read(float, node, f"{noun}.priority"),) * count
+    values: tuple[float, ...] = read(tuple[float, ...], node, f"{noun}.priority")
     if len(values) != count:
-        raise fault(node, f"{noun}.value: {count} seeds but {len(values)} values")
+        raise fault(node, f"{noun}.priority: {count} seeds but {len(values)} numbers")
     return values
 
 
@@ -320,5 +366,5 @@ def _says(node: Node, text: str) -> bool:
     return isinstance(node, ScalarNode) and node.value == text
 
 
-def _where(node: Node) -> str:
+def _location(node: Node) -> str:
     return f"{node.start_mark.name}:{node.start_mark.line + 1}"

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from bench.networks.base import Network, Output
+from bench.networks.modules.base import NetworkModule, Output
 
 # Channels of the three convolutions and width of the hidden layer.
 WIDTHS = {
@@ -14,7 +14,7 @@ WIDTHS = {
 }
 
 
-class LeNet5(Network):
+class LeNet5Module(NetworkModule):
     """Three 5x5 convolutions, 2x2 max pooling after the first two, a hidden layer and a classifier; ReLU throughout.
 
     Images of 28x28 pixels are padded to the 32x32 that the network is made for.

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from bench.networks.base import Network, Output
+from bench.networks.modules.base import NetworkModule, Output
 
 
-class CNN(Network):
+class CNNModule(NetworkModule):
     """Two 3x3 convolutions of 32 and 64 channels, 2x2 max pooling, a hidden layer of 128 (figure 1); ReLU throughout.
 
     1,199,882 parameters for ten classes of 28x28 images with one channel. The figure lists no dropout.
@@ -28,7 +28,7 @@ class CNN(Network):
         return Output(self.linear(hidden), {"conv1": conv1, "conv2": conv2, "hidden": hidden})
 
 
-class MLP(Network):
+class MLPModule(NetworkModule):
     """One hidden layer (figure 4: 784-32-10, 25,450 parameters), ReLU.
 
     Args:

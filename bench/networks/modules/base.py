@@ -1,0 +1,51 @@
+"""The contract of a network's module: one forward pass gives logits and named features, without hooks."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor, nn
+
+
+class Output(NamedTuple):
+    """What a network gives for a batch of N images.
+
+    ``logits`` is (N, classes), before any softmax; ``features`` maps the name of a place in the network to its
+    activation, (N, C, H, W) before the global pool and (N, D) after it.
+    """
+
+    logits: Tensor
+    features: dict[str, Tensor]
+
+
+class NetworkModule(nn.Module):
+    """A module that maps images (N, channels, H, W), already normalised, to an :class:`Output`.
+
+    ``linear`` is its last layer, whose rows are the vectors of the classes.
+    """
+
+    linear: nn.Linear
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor) -> Output:
+            """As ``forward``, whose type nn.Module does not pass on."""
+
+    def forward(self, x: Tensor) -> Output:
+        """Return the logits and the features of ``x``."""
+        raise NotImplementedError
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation without ``num_batches_tracked``.
+
+    Counting the batches is a tenth of the kernels of a training step, and nothing reads the count where the
+    momentum is fixed.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.num_batches_tracked = None
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        # nn.BatchNorm2d adds the missing count to weights that carry no version (safetensors), and strict loading
+        # would then refuse it: go straight to nn.Module's method.
+        super(nn.modules.batchnorm._NormBase, self)._load_from_state_dict(*args)
