@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import CostError
 from bench.graph import Run
-from bench.recipe import Spec, Subset
-from bench.registry import SETS, DataSet
+from bench.methods.base import Synthesiser
+from bench.networks.base import Network
+from bench.recipe import Subset
+from bench.registry import NETWORKS, SETS
 from bench.store import write_atomic
 
 if TYPE_CHECKING:
@@ -66,13 +68,18 @@ def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshe
 def images_of(run: Run, split: Literal["train", "test"]) -> int:
     """How many images of its set's split, or of its transfer set, a run sees."""
     if split == "train" and "transfer_set" in run.sources:
-        return int(run.sources["transfer_set"].stage.method.params["count"])
-    entry: DataSet = SETS[run.stage.data.set]
+        return _synthesised(run.sources["transfer_set"])
+    entry = SETS[run.stage.data.set]
     whole: int = getattr(entry, split)
     part: Literal["all"] | Subset = getattr(run.stage.data, split)
     if part == "all":
         return whole
     return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * whole)
+
+
+def _synthesised(run: Run) -> int:
+    """How many images a run makes."""
+    return run.stage.method.count if isinstance(run.stage.method, Synthesiser) else 0
 
 
 def images_shown(run: Run, epochs: int | None = None) -> int:
@@ -99,7 +106,7 @@ class CostTable(Protocol):
         """The cost of a network, or None if it was not counted yet."""
 
 
-def cost_of(network: Spec, set_name: str, costs: CostTable) -> Cost | None:
+def cost_of(network: Network, set_name: str, costs: CostTable) -> Cost | None:
     """The cost of a network as a recipe names it, on the images of a set; None if it was not counted yet."""
     entry = SETS[set_name]
     return costs.get(network.name, network.params, entry.classes, entry.channels, entry.size)
@@ -110,7 +117,7 @@ def step_macs(run: Run, costs: CostTable) -> tuple[list[int], list[int]] | None:
 
     A teacher is the first network of its run. None if one of them was not counted yet.
     """
-    teachers = run.teacher.stage.networks[:1] if run.teacher else ()
+    teachers = [teacher.stage.networks[0] for teacher in run.teachers]
     trained = [cost_of(network, run.stage.data.set, costs) for network in run.stage.networks]
     frozen = [cost_of(network, run.stage.data.set, costs) for network in teachers]
     if None in trained or None in frozen:
@@ -130,8 +137,7 @@ def training_flops(run: Run, costs: CostTable, epochs: int | None = None) -> int
     if macs is None:
         return None
     if run.kind == "synthesise":
-        made: int = run.stage.method.params["count"]
-        return forward_flops(2 * sum(macs[1])) * made * (run.stage.schedule.iterations or 0)
+        return forward_flops(2 * sum(macs[1])) * _synthesised(run) * (run.stage.schedule.iterations or 0)
     # A sequential update predicts every network but the last again, for those that step after it.
     refreshed = macs[0][:-1] if run.stage.update == "sequential" else []
     return step_flops_per_image(macs[0], macs[1], refreshed) * images_shown(run, epochs)
@@ -145,9 +151,7 @@ def count(name: str, params: Mapping[str, Any], classes: int, channels: int, siz
     """
     import torch
 
-    from bench.networks import build
-
-    net = build(name, params, classes, channels, size)
+    net = NETWORKS[name](**params).build(classes, channels, size)
     macs = _count_macs(net, torch.zeros(1, channels, size, size))
     return Cost(macs, sum(p.numel() for p in net.parameters()))
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data import datasets
 from bench.errors import UsageError
 from bench.graph import Run, plan
 from bench.profiles import Profile
 from bench.recipe import Library, load
+from bench.registry import SETS
 from bench.schema import nearest
 from bench.store import Store
 
@@ -48,7 +48,7 @@ class Place:
 
     def absent(self, name: str) -> bool:
         """Whether a data set is not in the data folder."""
-        return not datasets.available(name, self.data)
+        return not SETS[name].available(self.data)
 
 
 def chosen(library: Library, name: str, profile: Profile, absent: Callable[[str], bool]) -> Run:

@@ -10,7 +10,8 @@ from bench.cli.place import Place
 from bench.cost import Costs, count, forward_flops
 from bench.graph import plan
 from bench.profiles import Profile
-from bench.recipe import Library, Spec
+from bench.networks.base import Network
+from bench.recipe import Library
 from bench.registry import SETS
 from bench.report.render import Format, render
 from bench.report.table import build
@@ -101,7 +102,7 @@ def cost(table: str | None, *, recount: bool) -> None:
     costs.write()
 
 
-def _networks(library: Library) -> Iterable[tuple[Spec, str]]:
+def _networks(library: Library) -> Iterable[tuple[Network, str]]:
     """Every network that a row trains, once for each set."""
     found = {}
     for table in library.tables.values():

@@ -127,7 +127,7 @@ class Local:
     def _images(self, run: Run) -> datasets.Images:
         name = run.stage.data.set
         if name not in self.sets:
-            self.sets[name] = datasets.load(name, self.folder, self.download)
+            self.sets[name] = SETS[name].load(self.folder, self.download)
         return self.sets[name]
 
     def _pictures(self, run: Run, transfer_set: dict[str, torch.Tensor] | None) -> tuple[Pictures, Pictures]:

@@ -58,10 +58,10 @@ def iterations(library: Library, table: Table, row: Row) -> int:
 
 def training(row: Row, run: Run, costs: CostTable) -> Training:
     """FLOPs of one seed of a row, ``run`` being its last stage; each distinct run counts once."""
-    own_places = {stage.where for stage in row.stages}
+    own_places = {stage.location for stage in row.stages}
     reached = {found.key: found for found in _reached(run)}
     flops = {key: training_flops(found, costs) for key, found in reached.items()}
-    own = [flops[key] for key, found in reached.items() if key == run.key or found.stage.where in own_places]
+    own = [flops[key] for key, found in reached.items() if key == run.key or found.stage.location in own_places]
     return Training(own=_sum(own), whole=_sum(list(flops.values())))
 
 

@@ -4,7 +4,10 @@ from collections.abc import Iterable
 from dataclasses import is_dataclass
 from typing import Any
 
-from bench.recipe import Ref, Spec, Stage
+from bench import schema
+from bench.component import Component
+from bench.recipe import Ref, Schedule, Stage
+from bench.recipe.model import STAGE_KEYS
 from bench.schema import Distances
 
 
@@ -33,7 +36,7 @@ def assumption(path: str, reason: str, stages: Iterable[Stage]) -> str:
 def _resolve(stage: Stage, path: str) -> Any:
     """What a recipe's dotted path stands for in a resolved stage, or None."""
     head, *tail = path.split(".")
-    value = {"network": stage.networks, "words": stage.method.params.get("words")}.get(head, getattr(stage, head, None))
+    value = stage.method.params.get("words") if head == "words" else getattr(stage, STAGE_KEYS[head])
     for name in tail:
         value = _step(value, name)
     return value
@@ -43,8 +46,10 @@ def _step(value: Any, name: str) -> Any:
     # A component may be spelled out (optimizer.sgd.weight_decay) or not (method.temperature).
     if isinstance(value, tuple):
         value = value[0]
-    if isinstance(value, Spec):
-        return value if name == value.name else value.params.get(name)
+    if isinstance(value, Component) and name == value.name:
+        return value
+    if isinstance(value, Schedule) and name in schema.names(value.decay):
+        return getattr(value.decay, name)
     return getattr(value, name, None) if is_dataclass(value) else None
 
 
@@ -52,13 +57,13 @@ def _shown(value: Any) -> str | None:
     if isinstance(value, Ref):
         stage = f".{value.stage}" if value.stage else ""
         return f"{value.table}/{value.row}{stage}#{'same' if value.seed is None else value.seed}"
-    if isinstance(value, Spec):
+    if isinstance(value, Component):
         params = ", ".join(f"{key}={_shown(item)}" for key, item in value.params.items())
         return f"{value.name}({params})" if params else value.name
     if isinstance(value, Distances):
         return value.file.name
     if isinstance(value, tuple):
-        return ", ".join(str(_shown(item)) for item in value)
+        return ", ".join(str(_shown(item)) for item in value) or None
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
