@@ -111,7 +111,7 @@ class Graph:
     priority: dict[str, float] = field(default_factory=dict)
 
     def by_priority(self) -> list[Run]:
-        """The runs in the order of the recipes' ``priority``, highest first, each source just before the first that needs it."""
+        """The runs by the recipes' ``priority``, highest first, each source just before the first that needs it."""
         ordered: dict[str, Run] = {}
 
         def add(run: Run) -> None:

@@ -88,12 +88,12 @@ def load_plugins(folder: Path | None = None) -> None:
     rows that need it suffer.
     """
     for point in entry_points(group="kdbench"):
-        _once(f"entry point {point.name}", lambda point=point: _from_entry_point(point))  # type: ignore[misc]
+        _once(f"entry point {point.name}", lambda point=point: _from_entry_point(point))
     if folder is not None and folder.is_dir():
         package = _package(folder.resolve())
         for path in sorted(folder.resolve().iterdir()):
             if not path.name.startswith((".", "_")) and (path.suffix == ".py" or (path / "__init__.py").is_file()):
-                _once(str(path), lambda path=path: _from_file(package, path))  # type: ignore[misc]
+                _once(str(path), lambda path=path: _from_file(package, path))
 
 
 def described(versions: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -106,7 +106,7 @@ def _once(name: str, load: Any) -> None:
         _LOADED.add(name)
         try:
             load()
-        except Exception as error:  # noqa: BLE001  whatever a stranger's module does
+        except Exception as error:
             reason = " ".join(str(error).split()) or "no reason given"
             BROKEN[name] = f"{type(error).__name__}: {reason}"
 

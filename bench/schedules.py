@@ -150,4 +150,4 @@ class Schedule:
         """At another length in its own unit; drops and warm-up in proportion."""
         unit = "epochs" if self.epochs else "iterations"
         decay, warmup = self.decay.resized(self.length, length), self.warmup * length // self.length
-        return replace(self, **{unit: length}, decay=decay, warmup=warmup)  # type: ignore[arg-type]
+        return replace(self, **{unit: length}, decay=decay, warmup=warmup)

@@ -135,7 +135,11 @@ def values(kind: Any, found: dict[str, Node], noun: str, readers: Readers) -> di
     """The values that keys give for fields of a dataclass."""
     hints = get_type_hints(kind, include_extras=True)
     return {
-        key: (readers[hints[key]](item, f"{noun}.{key}") if hints[key] in readers else read(hints[key], item, f"{noun}.{key}"))
+        key: (
+            readers[hints[key]](item, f"{noun}.{key}")
+            if hints[key] in readers
+            else read(hints[key], item, f"{noun}.{key}")
+        )
         for key, item in found.items()
     }
 

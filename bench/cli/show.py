@@ -9,8 +9,8 @@ from tabulate import tabulate
 from bench.cli.place import Place
 from bench.cost import Costs, count, forward_flops
 from bench.graph import plan
-from bench.profiles import Profile
 from bench.networks.base import Network
+from bench.profiles import Profile
 from bench.recipe import Library
 from bench.registry import SETS
 from bench.report.render import Format, render

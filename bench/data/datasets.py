@@ -132,7 +132,9 @@ class DatasetInfo:
             if x.shape != shape or x.dtype != np.uint8:
                 raise DataError(f"{self.name}: {split} images are {x.dtype} {x.shape}, expected uint8 {shape}")
             if y.shape != (count,) or y.dtype != np.int64:
-                raise DataError(f"{self.name}: {split} labels are {y.dtype} {y.shape}, expected whole numbers ({count},)")
+                raise DataError(
+                    f"{self.name}: {split} labels are {y.dtype} {y.shape}, expected whole numbers ({count},)"
+                )
             if y.min() < 0 or y.max() >= self.classes:
                 raise DataError(
                     f"{self.name}: {split} labels go from {y.min()} to {y.max()}, expected 0 to {self.classes - 1}"

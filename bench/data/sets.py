@@ -12,7 +12,7 @@ possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper
 sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
 willow_tree wolf woman worm
 """
-_DIGITS = enumerate("zero one two three four five six seven eight nine".split())
+_DIGITS = enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 CIFAR10 = TorchvisionSet(
@@ -23,7 +23,7 @@ CIFAR10 = TorchvisionSet(
     train=50_000,
     test=10_000,
     fingerprint="0b77c5f5f09b35eb",
-    class_names=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+    class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     stand_in="synthetic10",
     reader="CIFAR10",
     files=(
@@ -66,7 +66,10 @@ FASHION_MNIST = TorchvisionSet(
     train=60_000,
     test=10_000,
     fingerprint="021756277b37bcc3",
-    class_names=tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")),
+    class_names=(
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
     stand_in="synthetic-digits",
     reader="FashionMNIST",
     files=tuple(f"FashionMNIST/raw/{file}" for file in _IDX),

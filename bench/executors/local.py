@@ -23,6 +23,7 @@ from bench.graph import Run
 from bench.methods.base import Method
 from bench.networks import Network, build, initialise
 from bench.recipe import Subset
+from bench.registry import SETS
 from bench.schema import Distances
 from bench.store import Record, Store
 from bench.train import checkpoint, device

@@ -33,13 +33,17 @@ class FFDWV(Method):
         return soft_labels(distances, self.reading)
 
     def parts(self, setup: Setup) -> "nn.Module":
-        """The logarithms of the soft labels; WordsError where the distances are between other classes."""
-        import torch
-
+        """The soft labels of the words' distances; WordsError where those are between other classes."""
         words = read_distances(self.words.file)
         if len(words.classes) != setup.classes or words.classes != (setup.class_names or words.classes):
             raise WordsError(f"{self.words.file}: these are not the classes of the data set, in its order")
-        table = torch.from_numpy(self.soft_labels(words.matrix))
+        return self.table(words.matrix)
+
+    def table(self, distances: Matrix) -> "nn.Module":
+        """``log_table``, the logarithms of the soft labels (C, C) of some distances (C, C)."""
+        import torch
+
+        table = torch.from_numpy(self.soft_labels(distances))
         # A mass that underflows has no finite logarithm, and 0 times infinity is no number: the smallest mass stands
         # for it, which adds nothing.
         return state(log_table=table.clamp(min=torch.finfo(table.dtype).tiny).log())

@@ -32,7 +32,7 @@ def teacher_log_probabilities(teachers: "Sequence[Output]", temperature: float =
 
 
 def cross_entropy(logits: "Tensor", labels: "Tensor", label_smoothing: float = 0.0) -> "Tensor":
-    """Cross entropy to one-hot labels, or labels smoothed by ε (Szegedy et al., CVPR 2016, sec. 7); the batch's mean."""
+    """Cross entropy to one-hot labels, or labels smoothed by ε (Szegedy et al., CVPR 2016, 7); the batch's mean."""
     from torch.nn import functional
 
     return functional.cross_entropy(full(logits), labels, label_smoothing=label_smoothing)

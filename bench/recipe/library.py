@@ -44,7 +44,9 @@ class Library:
         if not row.stages:
             raise RecipeError(f"{ref.location}: row {ref.row!r} {row.unreadable or 'trains nothing'}")
         if ref.seed is not None and ref.seed not in row.seeds:
-            raise RecipeError(f"{ref.location}: row {ref.row!r} has no seed {ref.seed}; its seeds are {list(row.seeds)}")
+            raise RecipeError(
+                f"{ref.location}: row {ref.row!r} has no seed {ref.seed}; its seeds are {list(row.seeds)}"
+            )
         stages = {s.name: s for s in row.stages}
         if ref.stage and ref.stage not in stages:
             raise RecipeError(
@@ -91,7 +93,9 @@ def _mark_unreadable(library: Library) -> None:
                 for ref in [ref for stage in row.stages for ref in stage.edges.values()]:
                     why = library.row(ref).unreadable
                     if why and row.stages:
-                        table.rows[name] = row = replace(row, stages=(), unreadable=f"it takes from {_told(ref)}: {why}")
+                        table.rows[name] = row = replace(
+                            row, stages=(), unreadable=f"it takes from {_told(ref)}: {why}"
+                        )
                         spread = True
 
 

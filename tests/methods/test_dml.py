@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.methods.base import Outputs
 from bench.methods.dml import DML
-from bench.networks.base import Output
+from tests.methods.contract import outputs_of, terms
 
 SIZES = {
     "seed": st.integers(0, 2**32),
@@ -20,7 +19,7 @@ SIZES = {
 
 
 def loss(k: int, logits: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
-    return DML(logits[0].shape[1]).loss(k, labels, Outputs([Output(z, {}) for z in logits], []))
+    return terms(DML(), outputs_of(logits), labels, k=k)
 
 
 def drawn(seed: int, networks: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,10 +44,10 @@ def test_ce_and_the_mean_of_the_kls_from_the_peers(seed: int, networks: int, n: 
             for peer in set(range(networks)) - {k}:
                 q = softmax(z[peer, i])
                 mutual += sum(q[c] * math.log(q[c] / p[c]) for c in range(classes)) / (networks - 1) / n
-        terms = loss(k, list(torch.from_numpy(z)), torch.from_numpy(y))
-        assert list(terms) == ["ce", "mutual"]
-        assert terms["ce"].item() == pytest.approx(ce, rel=1e-9)
-        assert terms["mutual"].item() == pytest.approx(mutual, rel=1e-9, abs=1e-12)
+        found = loss(k, list(torch.from_numpy(z)), torch.from_numpy(y))
+        assert list(found) == ["ce", "mutual"]
+        assert found["ce"].item() == pytest.approx(ce, rel=1e-9)
+        assert found["mutual"].item() == pytest.approx(mutual, rel=1e-9, abs=1e-12)
 
 
 @given(**SIZES)

@@ -7,17 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.methods.base import Outputs
 from bench.methods.ffdwv import FFDWV
-from bench.networks.base import Output
+from tests.methods.contract import WORDS, outputs_of, terms
 
 READINGS = ("vectors", "rows")
 SIZES = {"seed": st.integers(0, 2**32), "n": st.integers(1, 6), "classes": st.integers(2, 7)}
 
 
 def loss(words: np.ndarray, reading: str, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    method = FFDWV(len(words), torch.from_numpy(words), reading)
-    return method.loss(0, labels, Outputs([Output(logits, {})], []))
+    method = FFDWV(WORDS, reading)
+    return terms(method, outputs_of([logits]), labels, parts=method.table(words))
 
 
 def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,10 +50,10 @@ def test_eq_7_to_9_averaged_over_the_batch(reading: str, seed: int, n: int, clas
         p, s = softmax(z[i]), soft_label(words, reading, y[i])
         ce += -math.log(p[y[i]]) / n
         soft += sum(s[c] * math.log(s[c] / p[c]) for c in range(classes)) / n
-    terms = loss(words, reading, torch.from_numpy(z), torch.from_numpy(y))
-    assert list(terms) == ["ce", "soft"]
-    assert terms["ce"].item() == pytest.approx(ce, rel=1e-9)
-    assert terms["soft"].item() == pytest.approx(soft, rel=1e-9, abs=1e-12)
+    found = loss(words, reading, torch.from_numpy(z), torch.from_numpy(y))
+    assert list(found) == ["ce", "soft"]
+    assert found["ce"].item() == pytest.approx(ce, rel=1e-9)
+    assert found["soft"].item() == pytest.approx(soft, rel=1e-9, abs=1e-12)
 
 
 @given(**SIZES)
@@ -67,8 +66,8 @@ def test_it_is_label_smoothing_towards_the_soft_label(seed: int, n: int, classes
         s, log_p = np.array(soft_label(words, "vectors", y[i])), np.log(softmax(z[i]))
         target = (np.eye(classes)[y[i]] + s) / 2
         expected += (-2 * (target * log_p).sum() + (s * np.log(s)).sum()) / n
-    terms = loss(words, "vectors", torch.from_numpy(z), torch.from_numpy(y))
-    assert (terms["ce"] + terms["soft"]).item() == pytest.approx(expected, rel=1e-9)
+    found = loss(words, "vectors", torch.from_numpy(z), torch.from_numpy(y))
+    assert (found["ce"] + found["soft"]).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_by_hand() -> None:
@@ -77,17 +76,17 @@ def test_by_hand() -> None:
     #   H(S_0) = 4/7 log 7/4 + 2/7 log 7/2 + 1/7 log 7 = 0.955700, KL 0.142912
     #   H(S_1) = 2 (1/4) log 4 + 1/2 log 2             = 1.039721, KL 0.058891
     words = np.log([[1.0, 2.0, 4.0], [2.0, 1.0, 2.0], [4.0, 2.0, 1.0]])
-    terms = loss(words, "vectors", torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0, 1]))
-    assert terms["ce"].item() == pytest.approx(1.098612, abs=1e-6)
-    assert terms["soft"].item() == pytest.approx((0.142912 + 0.058891) / 2, abs=1e-6)
+    found = loss(words, "vectors", torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0, 1]))
+    assert found["ce"].item() == pytest.approx(1.098612, abs=1e-6)
+    assert found["soft"].item() == pytest.approx((0.142912 + 0.058891) / 2, abs=1e-6)
 
 
 def test_by_hand_between_rows() -> None:
     # Rows (0, d) and (d, 0) are sqrt(2) d apart: d = log 3 / sqrt(2) gives S_0 = (3/4, 1/4).
     # With p = (1/2, 1/2): KL = 3/4 log 3/2 + 1/4 log 1/2 = 0.130812.
     d = math.log(3) / math.sqrt(2)
-    terms = loss(np.array([[0.0, d], [d, 0.0]]), "rows", torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0]))
-    assert terms["soft"].item() == pytest.approx(0.130812, abs=1e-6)
+    found = loss(np.array([[0.0, d], [d, 0.0]]), "rows", torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0]))
+    assert found["soft"].item() == pytest.approx(0.130812, abs=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -97,9 +96,9 @@ def test_a_soft_label_that_underflows_is_one_hot(distance: float, reading: str, 
     # S = y, so that the second term is the first one again, and the gradient is 2 (p - y).
     words = distance * (1 - np.eye(3))
     logits = torch.tensor([[1.0, -2.0, 0.5]], dtype=dtype, requires_grad=True)
-    terms = loss(words, reading, logits, torch.tensor([2]))
-    assert terms["soft"].item() == pytest.approx(terms["ce"].item(), rel=1e-6)
-    (terms["ce"] + terms["soft"]).backward()
+    found = loss(words, reading, logits, torch.tensor([2]))
+    assert found["soft"].item() == pytest.approx(found["ce"].item(), rel=1e-6)
+    (found["ce"] + found["soft"]).backward()
     expected = 2 * (softmax(np.array([1.0, -2.0, 0.5])) - [0, 0, 1])
     np.testing.assert_allclose(logits.grad.numpy()[0], expected, rtol=1e-5)
 
@@ -114,5 +113,5 @@ def test_bf16_logits_are_upcast_before_the_softmax() -> None:
 
 
 def test_float64_stays() -> None:
-    terms = loss(drawn(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
-    assert {term.dtype for term in terms.values()} == {torch.float64}
+    found = loss(drawn(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
+    assert {term.dtype for term in found.values()} == {torch.float64}

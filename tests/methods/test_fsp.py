@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.draws import generator
-from bench.methods.base import Outputs
 from bench.methods.fsp import FSP
-from bench.networks import Output, build, initialise
+from bench.networks.initial import initialise
+from bench.networks.modules.base import Output
+from bench.networks.resnet import ResNet
+from tests.methods.contract import terms
 
 PAIRS = {
     "sections": [("stage1.first", "stage1"), ("stage2.first", "stage2"), ("stage3.first", "stage3")],
@@ -72,9 +74,9 @@ def output(features: Features, kind: torch.dtype = torch.float64, *, learns: boo
 
 def loss(how: str, weight: float, student: Output, teacher: Output) -> Tensor:
     labels = torch.zeros(len(student.logits), dtype=torch.int64)
-    terms = FSP(2, weight, how).loss(0, labels, Outputs([student], [teacher]))
-    assert list(terms) == ["fsp"]
-    return terms["fsp"]
+    found = terms(FSP(weight, how), [student], labels, [teacher])
+    assert list(found) == ["fsp"]
+    return found["fsp"]
 
 
 @pytest.mark.parametrize("how", MATRICES)
@@ -122,7 +124,7 @@ def test_bf16_features_are_multiplied_in_float32() -> None:
 @pytest.mark.parametrize("how", MATRICES)
 def test_of_a_network(how: str) -> None:
     # From its own feature maps, a network is at no distance from itself; all but its last layer learns from another.
-    nets = [build("resnet", {"depth": d, "block": "basic", "shortcut": "A", "width": 0.5}, 10, 3, 8) for d in (8, 14)]
+    nets = [ResNet(d, "basic", "A", 0.5).build(10, 3, 8) for d in (8, 14)]
     for seed, net in enumerate(nets, 1):
         initialise(net, generator(seed, "weights/0"))
         net.double()

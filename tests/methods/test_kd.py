@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.methods.base import Outputs
 from bench.methods.kd import KD
-from bench.networks.base import Output
+from tests.methods.contract import outputs_of, terms
 
 SOFTEN = ("both", "teacher")
 CASES = {
@@ -21,8 +20,7 @@ CASES = {
 
 
 def loss(temperature: float, soften: str, student: Tensor, teacher: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    method = KD(student.shape[1], temperature, soften)
-    return method.loss(0, labels, Outputs([Output(student, {})], [Output(teacher, {})]))
+    return terms(KD(temperature, soften), outputs_of([student]), labels, outputs_of([teacher]))
 
 
 def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -46,10 +44,10 @@ def test_eq_3_to_5_averaged_over_the_batch(soften: str, seed: int, n: int, class
         p, target = softmax(student[i], temperature if soften == "both" else 1.0), softmax(teacher[i], temperature)
         ce += -math.log(softmax(student[i])[y[i]]) / n
         kl += sum(target[c] * math.log(target[c] / p[c]) for c in range(classes)) / n
-    terms = loss(temperature, soften, *map(torch.from_numpy, (student, teacher, y)))
-    assert list(terms) == ["ce", "kd"]
-    assert terms["ce"].item() == pytest.approx(ce, rel=1e-9)
-    assert terms["kd"].item() == pytest.approx(temperature**2 * kl, rel=1e-8, abs=1e-11)
+    found = loss(temperature, soften, *map(torch.from_numpy, (student, teacher, y)))
+    assert list(found) == ["ce", "kd"]
+    assert found["ce"].item() == pytest.approx(ce, rel=1e-9)
+    assert found["kd"].item() == pytest.approx(temperature**2 * kl, rel=1e-8, abs=1e-11)
 
 
 @pytest.mark.parametrize("soften", SOFTEN)
@@ -66,8 +64,8 @@ def test_the_gradient_in_closed_form(soften: str, seed: int, n: int, classes: in
         for i in range(n)
     ]
     logits = torch.from_numpy(student).requires_grad_()
-    terms = loss(temperature, soften, logits, torch.from_numpy(teacher), torch.from_numpy(y))
-    (terms["ce"] + terms["kd"]).backward()
+    found = loss(temperature, soften, logits, torch.from_numpy(teacher), torch.from_numpy(y))
+    (found["ce"] + found["kd"]).backward()
     np.testing.assert_allclose(logits.grad.numpy(), np.array(expected) / n, rtol=1e-8, atol=1e-10)
 
 
@@ -89,17 +87,17 @@ def test_by_hand_the_teacher_alone_is_softened() -> None:
 def test_by_hand_even_student() -> None:
     # KL((1/4, 3/4) || (1/2, 1/2)) = 1/4 log 1/2 + 3/4 log 3/2 = 0.130812, times 4; CE = log 2.
     teacher = torch.tensor([[0.0, math.log(9)]], dtype=torch.float64)
-    terms = loss(2.0, "both", torch.zeros_like(teacher), teacher, torch.tensor([0]))
-    assert terms["kd"].item() == pytest.approx(4 * 0.130812, abs=4e-6)
-    assert terms["ce"].item() == pytest.approx(math.log(2))
+    found = loss(2.0, "both", torch.zeros_like(teacher), teacher, torch.tensor([0]))
+    assert found["kd"].item() == pytest.approx(4 * 0.130812, abs=4e-6)
+    assert found["ce"].item() == pytest.approx(math.log(2))
 
 
 def test_a_teacher_that_is_certain_gives_finite_numbers() -> None:
     # Its other probability underflows: 0 log 0 is 0, and KL is -log p of the class that it is certain of.
     student = torch.zeros(1, 2, requires_grad=True)
-    terms = loss(1.0, "both", student, torch.tensor([[0.0, 1e4]]), torch.tensor([0]))
-    assert terms["kd"].item() == pytest.approx(math.log(2))
-    terms["kd"].backward()
+    found = loss(1.0, "both", student, torch.tensor([[0.0, 1e4]]), torch.tensor([0]))
+    assert found["kd"].item() == pytest.approx(math.log(2))
+    found["kd"].backward()
     torch.testing.assert_close(student.grad, torch.tensor([[0.5, -0.5]]))
 
 
@@ -116,3 +114,37 @@ def test_bf16_logits_are_upcast_before_the_softmax() -> None:
 def test_float64_stays() -> None:
     zeros = torch.zeros(1, 3, dtype=torch.float64)
     assert {term.dtype for term in loss(3.0, "both", zeros, zeros, torch.tensor([0])).values()} == {torch.float64}
+
+
+@given(**CASES, alpha=st.floats(0, 5), hard=st.floats(0, 5))
+@settings(max_examples=10, deadline=None)
+def test_the_terms_have_their_weights(
+    seed: int, n: int, classes: int, temperature: float, alpha: float, hard: float
+) -> None:
+    student, teacher, y = map(torch.from_numpy, drawn(seed, n, classes))
+    plain = loss(temperature, "both", student, teacher, y)
+    weighted = terms(KD(temperature, "both", alpha, hard), outputs_of([student]), y, outputs_of([teacher]))
+    assert weighted["kd"].item() == pytest.approx(alpha * plain["kd"].item(), rel=1e-12)
+    assert weighted["ce"].item() == pytest.approx(hard * plain["ce"].item(), rel=1e-12)
+
+
+@given(**CASES, teachers=st.integers(2, 4))
+@settings(max_examples=25, deadline=None)
+def test_of_several_teachers_the_mean_of_their_probabilities_is_learned(
+    seed: int, n: int, classes: int, temperature: float, teachers: int
+) -> None:
+    draws = np.random.default_rng(seed)
+    student, y = draws.normal(0, 3, (n, classes)), draws.integers(0, classes, n)
+    taught = draws.normal(0, 3, (teachers, n, classes))
+    kl = 0.0
+    for i in range(n):
+        p = softmax(student[i], temperature)
+        target = np.mean([softmax(each[i], temperature) for each in taught], axis=0)
+        kl += (target * np.log(target / p)).sum() / n
+    found = terms(
+        KD(temperature, "both"),
+        outputs_of([torch.from_numpy(student)]),
+        torch.from_numpy(y),
+        outputs_of([torch.from_numpy(each) for each in taught]),
+    )
+    assert found["kd"].item() == pytest.approx(temperature**2 * kl, rel=1e-8, abs=1e-11)

@@ -7,17 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.methods.base import Outputs
-from bench.methods.kd_decay import DecayingKD
-from bench.networks.base import Output
+from bench.methods.kd import DecayingKD
+from tests.methods.contract import outputs_of, terms
 
 
 def loss(
     student: Tensor, teacher: Tensor, labels: Tensor, progress: float, temperature: float = 3.0
 ) -> dict[str, Tensor]:
-    method = DecayingKD(student.shape[1], temperature, start=4.0, end=1.0)
-    outputs = Outputs([Output(student, {})], [Output(teacher, {})], torch.tensor(progress, dtype=student.dtype))
-    return method.loss(0, labels, outputs)
+    method = DecayingKD(temperature, start=4.0, end=1.0)
+    return terms(method, outputs_of([student]), labels, outputs_of([teacher]), progress=progress)
 
 
 def softmax(z: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -46,17 +44,17 @@ def test_eq_2_with_the_weight_of_the_moment(
         p, q = softmax(student[i], temperature), softmax(teacher[i], temperature)
         hard -= math.log(softmax(student[i])[y[i]]) / n
         soft -= sum(q[c] * math.log(p[c]) for c in range(classes)) / n
-    terms = loss(*map(torch.from_numpy, (student, teacher, y)), progress, temperature)
-    assert list(terms) == ["ce", "kd"]
-    assert terms["ce"].item() == pytest.approx(hard, rel=1e-9)
-    assert terms["kd"].item() == pytest.approx((4 - 3 * progress) * soft, rel=1e-9)
+    found = loss(*map(torch.from_numpy, (student, teacher, y)), progress, temperature)
+    assert list(found) == ["ce", "kd"]
+    assert found["ce"].item() == pytest.approx(hard, rel=1e-9)
+    assert found["kd"].item() == pytest.approx((4 - 3 * progress) * soft, rel=1e-9)
 
 
 def test_by_hand() -> None:
     # An even student: its cross entropy to any teacher over two classes is log 2; half-way, λ = 2.5.
     teacher = torch.tensor([[0.0, 7.0]], dtype=torch.float64)
-    terms = loss(torch.zeros_like(teacher), teacher, torch.tensor([1]), 0.5)
-    assert terms["kd"].item() == pytest.approx(2.5 * math.log(2))
+    found = loss(torch.zeros_like(teacher), teacher, torch.tensor([1]), 0.5)
+    assert found["kd"].item() == pytest.approx(2.5 * math.log(2))
 
 
 def test_the_gradient_is_that_of_kl() -> None:
@@ -71,8 +69,6 @@ def test_the_gradient_is_that_of_kl() -> None:
 def test_bf16_logits_are_upcast_before_the_softmax() -> None:
     student, teacher = torch.tensor([[[0.5, -3.0, 2.0]], [[1.0, 4.0, -0.25]]], dtype=torch.bfloat16)
     exact = loss(student.double(), teacher.double(), torch.tensor([0]), 0.25)
-    method = DecayingKD(3, 3.0, start=4.0, end=1.0)
-    outputs = Outputs([Output(student, {})], [Output(teacher, {})], torch.tensor(0.25))
-    for name, term in method.loss(0, torch.tensor([0]), outputs).items():
+    for name, term in loss(student, teacher, torch.tensor([0]), 0.25).items():
         assert term.dtype == torch.float32
         assert term.item() == pytest.approx(exact[name].item(), rel=1e-5)

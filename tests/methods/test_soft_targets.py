@@ -3,9 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.methods.base import Outputs
-from bench.methods.soft_targets import SoftTargets
-from bench.networks.base import Output
+from bench.methods.kd import SoftTargets
+from tests.methods.contract import outputs_of, terms
 
 
 def softmax(z):
@@ -14,9 +13,8 @@ def softmax(z):
 
 
 def loss(student, teacher, temperature):
-    said = [Output(torch.as_tensor(z), {}) for z in (student, teacher)]
-    outputs = Outputs([said[0]], [said[1]], torch.zeros(()))
-    return SoftTargets(student.shape[1], temperature).loss(0, torch.zeros(len(student), dtype=torch.int64), outputs)
+    own, other = (outputs_of([torch.as_tensor(z)]) for z in (student, teacher))
+    return terms(SoftTargets(temperature), own, torch.zeros(len(student), dtype=torch.int64), other)
 
 
 @given(st.integers(0, 1000), st.floats(1.0, 40.0))

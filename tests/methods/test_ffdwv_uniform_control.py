@@ -7,18 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.methods.base import Outputs
-from bench.methods.ffdwv import FFDWV
-from bench.methods.label_smoothing import LabelSmoothing
-from bench.networks.base import Output
+from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
+from tests.methods.contract import WORDS, outputs_of, terms
 
 READINGS = ("vectors", "rows")
 SIZES = {"seed": st.integers(0, 2**32), "n": st.integers(1, 6), "classes": st.integers(2, 7)}
 
 
 def loss(words: np.ndarray, reading: str, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    method = LabelSmoothing(len(words), torch.from_numpy(words), reading)
-    return method.loss(0, labels, Outputs([Output(logits, {})], []))
+    method = FFDWVUniformControl(WORDS, reading)
+    return terms(method, outputs_of([logits]), labels, parts=method.table(words))
 
 
 def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,26 +47,27 @@ def test_ce_and_kl_to_an_even_soft_label(reading: str, seed: int, n: int, classe
         u = [own if c == y[i] else (1 - own) / (classes - 1) for c in range(classes)]
         ce += -math.log(p[y[i]]) / n
         soft += sum(u[c] * math.log(u[c] / p[c]) for c in range(classes)) / n
-    terms = loss(words, reading, torch.from_numpy(z), torch.from_numpy(y))
-    assert list(terms) == ["ce", "soft"]
-    assert terms["ce"].item() == pytest.approx(ce, rel=1e-9)
-    assert terms["soft"].item() == pytest.approx(soft, rel=1e-9, abs=1e-12)
+    found = loss(words, reading, torch.from_numpy(z), torch.from_numpy(y))
+    assert list(found) == ["ce", "soft"]
+    assert found["ce"].item() == pytest.approx(ce, rel=1e-9)
+    assert found["soft"].item() == pytest.approx(soft, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("reading", READINGS)
 @given(seed=st.integers(0, 2**32), classes=st.integers(2, 20))
 @settings(max_examples=25, deadline=None)
 def test_rows_sum_to_1_and_keep_the_own_mass_of_ffdwv(reading: str, seed: int, classes: int) -> None:
-    words = torch.from_numpy(drawn(seed, 1, classes)[0])
-    uniform = LabelSmoothing(classes, words, reading).log_table.exp()
-    worded = FFDWV(classes, words, reading).log_table.exp()
+    words = drawn(seed, 1, classes)[0]
+    uniform = FFDWVUniformControl(WORDS, reading).table(words).log_table.exp()
+    worded = FFDWV(WORDS, reading).table(words).log_table.exp()
     torch.testing.assert_close(uniform.sum(dim=1), torch.ones(classes, dtype=torch.float64))
     torch.testing.assert_close(uniform.diagonal(), worded.diagonal())
 
 
 def test_with_two_classes_it_is_ffdwv() -> None:
-    words = torch.tensor([[0.0, 1.5], [1.5, 0.0]], dtype=torch.float64)
-    torch.testing.assert_close(LabelSmoothing(2, words, "vectors").log_table, FFDWV(2, words, "vectors").log_table)
+    words = np.array([[0.0, 1.5], [1.5, 0.0]])
+    uniform, worded = (kind(WORDS, "vectors").table(words).log_table for kind in (FFDWVUniformControl, FFDWV))
+    torch.testing.assert_close(uniform, worded)
 
 
 def test_by_hand() -> None:
@@ -77,18 +76,18 @@ def test_by_hand() -> None:
     #   H(U_0) = 4/7 log 7/4 + 2 (3/14) log 14/3 = 0.979971, KL 0.118642
     #   H(U_1) = 2 (1/4) log 4 + 1/2 log 2       = 1.039721, KL 0.058891
     words = np.log([[1.0, 2.0, 4.0], [2.0, 1.0, 2.0], [4.0, 2.0, 1.0]])
-    terms = loss(words, "vectors", torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0, 1]))
-    assert terms["ce"].item() == pytest.approx(1.098612, abs=1e-6)
-    assert terms["soft"].item() == pytest.approx((0.118642 + 0.058891) / 2, abs=1e-6)
+    found = loss(words, "vectors", torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0, 1]))
+    assert found["ce"].item() == pytest.approx(1.098612, abs=1e-6)
+    assert found["soft"].item() == pytest.approx((0.118642 + 0.058891) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("distance", [50.0, 500.0, 5000.0])
 def test_a_soft_label_that_underflows_is_one_hot(distance: float, dtype: torch.dtype) -> None:
-    terms = loss(
+    found = loss(
         distance * (1 - np.eye(3)), "vectors", torch.tensor([[1.0, -2.0, 0.5]], dtype=dtype), torch.tensor([2])
     )
-    assert terms["soft"].item() == pytest.approx(terms["ce"].item(), rel=1e-6)
+    assert found["soft"].item() == pytest.approx(found["ce"].item(), rel=1e-6)
 
 
 def test_bf16_logits_are_upcast_before_the_softmax() -> None:
@@ -101,5 +100,5 @@ def test_bf16_logits_are_upcast_before_the_softmax() -> None:
 
 
 def test_float64_stays() -> None:
-    terms = loss(drawn(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
-    assert {term.dtype for term in terms.values()} == {torch.float64}
+    found = loss(drawn(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
+    assert {term.dtype for term in found.values()} == {torch.float64}

@@ -1,0 +1,33 @@
+"""A method's loss of outputs made by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.methods.base import Batch, Method, Outputs
+from bench.networks.modules.base import Output
+from bench.schema import Distances
+
+WORDS = Distances("words", Path("words.csv"), "0" * 16)  # for tests that give the distances themselves
+
+
+def outputs_of(logits: Sequence[Tensor]) -> list[Output]:
+    return [Output(each, {}) for each in logits]
+
+
+def terms(
+    method: Method,
+    students: Sequence[Output],
+    labels: Tensor,
+    teachers: Sequence[Output] = (),
+    *,
+    k: int = 0,
+    progress: float = 0.0,
+    parts: nn.Module | None = None,
+) -> dict[str, Tensor]:
+    """What the method's loss gives for network ``k``."""
+    share = torch.tensor(progress, dtype=students[k].logits.dtype)
+    batch = Batch(torch.zeros(len(labels), 1, 2, 2), labels, torch.arange(len(labels)), share, {})
+    return method.loss(k, batch, Outputs(students, teachers, parts or nn.Module(), [], lambda network, x: network(x)))
