@@ -14,8 +14,7 @@ from bench.cli.place import Place
 from bench.cli.progress import watcher
 from bench.cost import Costs
 from bench.errors import KdbenchError, UsageError
-from bench.executors.inline import MOST_ON_GPU, Inline
-from bench.executors.local import Local
+from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, plan
 from bench.profiles import PROFILES, Profile
 from bench.run import todo, walk
@@ -41,8 +40,8 @@ def gpu(
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
     costs = Costs.read(place.results / "costs.json")
-    most = MOST_ON_GPU if where.type == "cuda" else 1
-    executor = Inline(Local(store, costs, place.data, download=False, where=where, side_by_side=most), most)
+    at_once = num_at_once(None if where.type == "cuda" else 1, where, len(runs))
+    executor = make_executor(store, costs, place.data, where, at_once)
     known = set((store.root / "runs").glob("*.json")) - set(taken)
     try:
         with watcher() as watch:

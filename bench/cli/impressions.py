@@ -16,7 +16,7 @@ from bench.methods.data_impressions import class_similarity
 from bench.profiles import Profile
 from bench.report.figures import gallery, heatmap
 from bench.store import Store
-from bench.train import checkpoint
+from bench.train import artifacts
 
 EACH = 8
 
@@ -66,7 +66,7 @@ def impressions(
 
 
 def _artifact(store: Store, run: Run, table: str) -> dict[str, NDArray[Any]]:
-    found = checkpoint.artifact(store, run)
+    found = artifacts.load(store, run)
     if found is None:
         raise UsageError(f"what {run.name} left is not here; run `kdbench run {table}` first")
     return {name.removeprefix("net0."): tensor.numpy() for name, tensor in found[1].items()}

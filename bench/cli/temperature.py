@@ -11,7 +11,7 @@ from bench.data.names import class_names
 from bench.errors import UsageError
 from bench.profiles import Profile
 from bench.report.figures import softened
-from bench.train import checkpoint
+from bench.train import artifacts
 
 
 def temperature(
@@ -34,12 +34,12 @@ def temperature(
     """
     place = Place.find(data)
     found = chosen(place.library(), run, profile, place.absent)
-    left = checkpoint.artifact(place.store(), found)
+    left = artifacts.load(place.store(), found)
     if left is None:
         raise UsageError(f"the logits of {run} are not here; train it with `kdbench run {run.partition('/')[0]}`")
     if min(temperatures) <= 0:
         raise UsageError("a temperature is above 0")
-    logits = left[1]["logits0"].double().numpy()
+    logits = artifacts.logits(left[1]).double().numpy()
     if not 0 <= image < len(logits):
         raise UsageError(f"no test image {image}; they are numbered 0 to {len(logits) - 1}")
     classes = class_names(found.stage.data.set, logits.shape[1])

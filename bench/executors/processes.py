@@ -18,12 +18,13 @@ from typing import Any
 
 import torch
 
+from bench.build import Builder
 from bench.cost import Costs
 from bench.errors import DeviceError, KdbenchError
 from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run
-from bench.store import Record, Store
+from bench.store import EpochEntry, Record, Store, SynthesisEntry
 from bench.train.progress import Progress
 
 STEP_SECONDS = 0.1
@@ -61,7 +62,7 @@ class Processes:
 
     def __init__(self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int) -> None:
         self.store, self.count = store, count
-        self.given = (store.root, costs, folder, threads, count)
+        self.arguments = (store.root, costs, folder, threads, count)
         self.workers: list[_Worker] = []
         self.tasks: list[_Task] = []
 
@@ -84,7 +85,7 @@ class Processes:
     def _start(self) -> _Worker:
         spawn = get_context("spawn")
         ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=_work, args=(theirs, *self.given), daemon=True)
+        process = spawn.Process(target=_work, args=(theirs, *self.arguments), daemon=True)
         # Ctrl-C in a terminal reaches all processes. Workers inherit that it is ignored: this process stops them.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -98,8 +99,8 @@ class Processes:
     def wait(self) -> tuple[Run, Record | None]:
         """Tell what the workers say until a run ends; DeviceError if a worker was killed."""
         while True:
-            said = connection.wait([task.worker.pipe for task in self.tasks])
-            for task in [task for task in self.tasks if task.worker.pipe in said]:
+            ready = connection.wait([task.worker.pipe for task in self.tasks])
+            for task in [task for task in self.tasks if task.worker.pipe in ready]:
                 try:
                     what, value = task.worker.pipe.recv()
                 except (EOFError, OSError):
@@ -145,7 +146,7 @@ def _work(pipe: "Connection[Any, Any]", root: Path, costs: Costs, folder: Path, 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    local = Local(Store(root), costs, folder, download=False, where=torch.device("cpu"), side_by_side=count)
+    local = Local(Store(root), costs, Builder(folder, torch.device("cpu")), count)
     inline = Inline(local)
     with suppress(EOFError, BrokenPipeError):
         while True:
@@ -170,14 +171,16 @@ class _Teller:
     """Sends the progress of a run through the pipe, steps at most ten times a second."""
 
     def __init__(self, pipe: "Connection[Any, Any]") -> None:
-        self.pipe, self.said = pipe, 0.0
+        self.pipe, self.sent = pipe, 0.0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
-        if time.monotonic() - self.said >= STEP_SECONDS or step == steps:
-            self.said = time.monotonic()
+        if time.monotonic() - self.sent >= STEP_SECONDS or step == steps:
+            self.sent = time.monotonic()
             self.pipe.send(("step", (epoch, step, steps)))
 
-    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+    def epoch(
+        self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
+    ) -> None:
         self.pipe.send(("epoch", (entry, epochs, images_per_second, seconds_left)))
 
     def warn(self, message: str) -> None:

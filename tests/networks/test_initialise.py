@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.networks import Network, build, initialise
 
 PARAMS = {"depth": 8, "block": "basic", "shortcut": "B", "width": 1.0}
