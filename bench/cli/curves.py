@@ -10,8 +10,8 @@ from bench.errors import UsageError
 from bench.graph import Run
 from bench.profiles import Profile
 from bench.recipe.model import Quality
+from bench.report.curves import Curve, loss_curves, quality_curves
 from bench.report.figures import learning_curves
-from bench.report.traces import Trace, loss_traces, quality_traces
 from bench.store import Record, Store
 
 
@@ -40,9 +40,9 @@ def curves(
     found = {name: _recorded(store, chosen(library, name, profile, place.absent)) for name in (*losses, *runs)}
     panels = _panels(found, runs, losses, tables[0].metric)
     rows = [
-        [quantity, f"{trace.name} #{trace.seed}", trace.values[0], trace.values[-1], trace.steps[-1]]
-        for quantity, traces in panels.items()
-        for trace in traces
+        [quantity, f"{curve.name} #{curve.seed}", curve.values[0], curve.values[-1], curve.steps[-1]]
+        for quantity, shown in panels.items()
+        for curve in shown
     ]
     print(tabulate(rows, ["", "run", "first epoch", "last epoch", "steps"], "simple", floatfmt=".4g", intfmt=","))
     if figure is not None:
@@ -53,13 +53,13 @@ def curves(
 
 def _panels(
     found: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Quality
-) -> dict[str, list[Trace]]:
+) -> dict[str, list[Curve]]:
     """What is shown, by quantity; losses come first, as a first stage does."""
     panels = {
-        "Loss, mean over the epoch": [trace for name in losses for trace in loss_traces(*found[name])],
-        f"Test {metric} (%)": [trace for name in runs for trace in quality_traces(*found[name], metric)],
+        "Loss, mean over the epoch": [curve for name in losses for curve in loss_curves(*found[name])],
+        f"Test {metric} (%)": [curve for name in runs for curve in quality_curves(*found[name], metric)],
     }
-    return {quantity: traces for quantity, traces in panels.items() if traces}
+    return {quantity: drawn for quantity, drawn in panels.items() if drawn}
 
 
 def _recorded(store: Store, run: Run) -> tuple[Run, Record]:

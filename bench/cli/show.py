@@ -1,5 +1,6 @@
 """The commands that only read: tables, checks, reports and costs; none of them imports torch."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.cli.place import Place
-from bench.cost import Costs, count, forward_flops
+from bench.cost import Costs, forward_flops
 from bench.graph import plan
 from bench.networks.base import Network
 from bench.profiles import Profile
@@ -61,7 +62,7 @@ def graph(
 def report(table: str, form: Format, profile: Profile, data: Path | None, *, write: bool) -> None:
     """Print a table, or write it where committed tables lie."""
     place = Place.find(data)
-    sheet = build(
+    made = build(
         place.library(),
         table,
         place.store(),
@@ -70,12 +71,12 @@ def report(table: str, form: Format, profile: Profile, data: Path | None, *, wri
         absent=place.absent,
     )
     if not write:
-        print(render(sheet, form).rstrip("\n"))
+        print(render(made, form).rstrip("\n"))
         return
-    if not any(measured.values for line in sheet.lines for measured in line.smaller):
-        sheet = replace(sheet, smaller=None)  # a column of nothing
+    if not any(measured.values for line in made.lines for measured in line.smaller):
+        made = replace(made, smaller=None)  # a column of nothing
     path = place.results / "tables" / f"{table}.md"
-    write_atomic(path, render(sheet, "markdown").encode())
+    write_atomic(path, render(made, "markdown").encode())
     print(f"written to {path}")
 
 
@@ -85,20 +86,20 @@ def cost(table: str | None, *, recount: bool) -> None:
     library = place.library()
     costs = Costs.read(place.results / "costs.json")
     chosen = Library({table: library.table(table)}) if table else library
-    rows = []
+    rows, uncounted = [], set[str]()
     for network, set_name in _networks(chosen):
-        entry = SETS[set_name]
-        geometry = (entry.classes, entry.channels, entry.size)
-        if recount:
-            costs.add(network.name, network.params, *geometry, count(network.name, network.params, *geometry))
-        found = costs.lookup(network.name, network.params, *geometry)
-        said = ", ".join(f"{key} {value}" for key, value in network.params.items())
-        rows.append([f"{network.name} ({said})", set_name, found.params, found.macs, forward_flops(found.macs) / 1e8])
-    print(
-        tabulate(
-            rows, ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs"], "simple", floatfmt=".4f", intfmt=","
-        )
-    )
+        info = SETS[set_name]
+        geometry = (info.classes, info.channels, info.size)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            cost = costs.lookup(network, *geometry, recount=recount)
+        uncounted |= {str(warning.message) for warning in caught}
+        params = ", ".join(f"{key} {value}" for key, value in network.params.items())
+        flops = None if cost.macs is None else forward_flops(cost.macs) / 1e8
+        rows.append([f"{network.name} ({params})", set_name, cost.params, cost.macs, flops])
+    headers = ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs"]
+    print(tabulate(rows, headers, "simple", floatfmt=".4f", intfmt=",", missingval="-"))
+    print("".join(f"\n{message}" for message in sorted(uncounted)), end="\n" if uncounted else "")
     costs.write()
 
 
