@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -35,22 +34,6 @@ PLAIN = "    network: student\n    method: vanilla\n"
 KD = "    method: {kd: {temperature: 4.0, soften: both}}\n    teacher: large#1\n"
 
 
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The registry as it was, afterwards."""
-    kinds = (*("METHODS", "SYNTHESISERS", "NETWORKS", "OPTIMIZERS", "DECAYS", "SETS"), "PLUGINS", "BROKEN")
-    for kind in kinds:
-        monkeypatch.setattr(registry, kind, registry.__dict__[kind])
-    kept = {kind: dict(registry.__dict__[kind]) for kind in kinds}
-    loaded = set(registry._LOADED)
-    yield
-    for kind in kinds:
-        registry.__dict__[kind].clear()
-        registry.__dict__[kind].update(kept[kind])
-    registry._LOADED.clear()
-    registry._LOADED.update(loaded)
-
-
 def plugins(folder: Path, **files: str) -> Path:
     (folder / "plugins").mkdir(exist_ok=True)
     for name, text in files.items():
@@ -58,7 +41,7 @@ def plugins(folder: Path, **files: str) -> Path:
     return folder / "plugins"
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("fresh_registry")
 def test_a_method_beside_the_recipes(tmp_path: Path) -> None:
     registry.load_plugins(plugins(tmp_path, penalty=PENALTY, _shared="TERMS = 1\n"))
     assert registry.BROKEN == {}
@@ -75,7 +58,7 @@ def test_a_method_beside_the_recipes(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("fresh_registry")
 def test_the_digest_is_that_of_the_source_and_of_what_it_shares(tmp_path: Path) -> None:
     digests = []
     for i, (penalty, shared) in enumerate(
@@ -88,7 +71,7 @@ def test_the_digest_is_that_of_the_source_and_of_what_it_shares(tmp_path: Path) 
     assert len(set(digests)) == 3
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("fresh_registry")
 def test_a_plug_in_is_taken_in_once(tmp_path: Path) -> None:
     folder = plugins(tmp_path, penalty=PENALTY, _shared="TERMS = 1\n")
     registry.load_plugins(folder)
@@ -97,7 +80,7 @@ def test_a_plug_in_is_taken_in_once(tmp_path: Path) -> None:
     assert registry.METHODS["penalty"] is first
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("fresh_registry")
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -118,7 +101,7 @@ def test_a_broken_plug_in_is_told_and_hurts_nobody_else(tmp_path: Path, source: 
     assert "penalty" in registry.METHODS
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("fresh_registry")
 def test_a_missing_plug_in_spoils_just_the_rows_that_need_it_and_those_that_take_from_them(tmp_path: Path) -> None:
     registry.load_plugins(plugins(tmp_path, broken="import no_such_module_anywhere\n"))
     text = changed(
@@ -134,7 +117,7 @@ def test_a_missing_plug_in_spoils_just_the_rows_that_need_it_and_those_that_take
     assert rows == {"large", "words", "dml", "staged"}
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("fresh_registry")
 def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kdbench_penalty.py").write_text(PENALTY.replace("from ._shared import TERMS", ""), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
