@@ -233,29 +233,32 @@ def _count_macs(network: Network, module: "nn.Module", shape: tuple[int, ...]) -
 
 
 class Costs:
-    """The table of counted networks, kept in a JSON file so that reports need no torch."""
+    """The table of counted networks, kept in a JSON file so that reports need no torch.
 
-    def __init__(self, path: Path, entries: dict[str, dict[str, Any]]) -> None:
-        self._path = path
-        self._entries = entries
+    Args:
+        path: the file.
+        entries: what it holds.
+        shipped: more of them, which are looked up and never written.
+    """
+
+    def __init__(
+        self, path: Path, entries: dict[str, dict[str, Any]], shipped: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
+        self._path, self._entries, self._shipped = path, entries, shipped or {}
 
     @classmethod
-    def read(cls, path: Path) -> "Costs":
-        """The table in ``path``, empty where there is no such file; CostError where it is not a table of costs."""
-        try:
-            entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            table = cls(path, entries)
-            for key, entry in entries.items():
-                Cost(**entry["cost"])
-                if _key(**entry["network"]) != key:
-                    raise ValueError(f"{key!r} describes another network")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
-        return table
+    def read(cls, path: Path, shipped: Path | None = None) -> "Costs":
+        """The table in ``path``, empty where there is no such file, over a ``shipped`` one.
+
+        Raises:
+            CostError: one of them is not a table of costs.
+        """
+        return cls(path, _entries(path), _entries(shipped) if shipped else None)
 
     def get(self, network: Network, classes: int, channels: int, size: int) -> Cost | None:
         """The remembered cost, or None."""
-        entry = self._entries.get(_key(network.name, network.params, classes, channels, size))
+        key = _key(network.name, network.params, classes, channels, size)
+        entry = self._entries.get(key, self._shipped.get(key))
         return None if entry is None else Cost(**entry["cost"])
 
     def add(self, network: Network, classes: int, channels: int, size: int, cost: Cost) -> None:
@@ -277,8 +280,21 @@ class Costs:
         return cost
 
     def write(self) -> None:
-        """Write the file anew, whole or not at all."""
-        write_atomic(self._path, (json.dumps(self._entries, indent=2, sort_keys=True) + "\n").encode())
+        """Write the file anew, whole or not at all; none where nothing of its own was counted."""
+        if self._entries:
+            write_atomic(self._path, (json.dumps(self._entries, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _entries(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        entries: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for key, entry in entries.items():
+            Cost(**entry["cost"])
+            if _key(**entry["network"]) != key:
+                raise ValueError(f"{key!r} describes another network")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
+    return entries
 
 
 def _key(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> str:

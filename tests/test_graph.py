@@ -365,7 +365,7 @@ def test_drops_that_meet_in_a_short_schedule_are_one(runs: Runs) -> None:
 
 def test_smoke_is_a_few_steps_on_a_few_images(runs: Runs) -> None:
     stage = runs(profile="smoke")["plain"].stage
-    entry = registry.SETS["cifar100"]
+    entry = registry.SETS["synthetic100"]
     assert (stage.schedule.epochs, stage.schedule.decay, stage.schedule.batch) == (2, Steps((1,), 0.1), 32)
     parts = [(stage.data.train, entry.train), (stage.data.test, entry.test)]
     assert [round(part.fraction * size) for part, size in parts] == [256, 200]  # type: ignore[union-attr, operator]
@@ -381,14 +381,16 @@ def test_smoke_has_two_seeds_unless_others_are_named(tmp_path: Path) -> None:
     assert list(plan(found, ["small"], "smoke", seeds=[3]).rows["small", "plain"]) == [3]
 
 
-def test_smoke_takes_a_stand_in_only_for_a_set_that_is_absent(runs: Runs) -> None:
-    assert runs(profile="smoke")["plain"].stage.data.set == "cifar100"
-    assert runs(profile="smoke", absent=lambda name: name == "cifar100")["plain"].stage.data.set == "synthetic100"
+def test_smoke_takes_the_stand_in_and_smoke_real_the_set_itself(runs: Runs) -> None:
+    synthetic, real = (runs(profile=profile)["plain"] for profile in ("smoke", "smoke-real"))
+    assert (synthetic.stage.data.set, real.stage.data.set) == ("synthetic100", "cifar100")
+    assert synthetic.stage.schedule == real.stage.schedule
+    assert real.id.startswith("smoke-real-")
 
 
 @pytest.mark.parametrize("profile", ["paper", "short"])
 def test_no_other_profile_takes_a_stand_in(runs: Runs, profile: str) -> None:
-    assert runs(profile=profile, absent=lambda name: True)["plain"].stage.data.set == "cifar100"
+    assert runs(profile=profile)["plain"].stage.data.set == "cifar100"
 
 
 @pytest.mark.parametrize(

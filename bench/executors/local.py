@@ -18,7 +18,7 @@ from bench.data.wordvectors import read_distances
 from bench.draws import generator
 from bench.errors import StoreError, WordsError
 from bench.executors.choices import caches, compiles
-from bench.executors.provenance import commit, libraries
+from bench.provenance import commit, libraries
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.networks import Network, build, initialise

@@ -1,6 +1,6 @@
 """Recipes and records → one :class:`Report`: every reproduced number beside the published one, with its verdict."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bench.cost import CostTable, iterations, training_cost
@@ -43,7 +43,6 @@ def build(
     costs: CostTable,
     *,
     smaller: Profile | None = None,
-    absent: Callable[[str], bool] = lambda name: False,
 ) -> Report:
     """The table ``name`` beside its reproduction.
 
@@ -53,14 +52,13 @@ def build(
         store: where the records are; a run is looked up by its key.
         costs: counted networks; one that is missing is shown as unknown, never counted here.
         smaller: a reduced profile to show in a column of its own; verdicts rest on the paper profile alone.
-        absent: whether a data set is not at hand, as in :func:`bench.graph.plan`; matters for ``smaller`` only.
 
     Raises:
         UsageError: no table has this name.
     """
     table = library.table(name)
     paper = plan(library, [name], "paper")
-    reduced = plan(library, [name], smaller, absent=absent) if smaller else Graph()
+    reduced = plan(library, [name], smaller) if smaller else Graph()
     sources = _Sources(library, table, store, costs, paper, reduced, Footnotes())
     lines = tuple(_row(sources, row) for row in table.rows.values())
     stages = [stage for row in table.rows.values() for stage in row.stages]
