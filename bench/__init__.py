@@ -1,3 +1,3 @@
 """kdbench: reproduce the tables of knowledge-distillation papers, with seeds, costs and verdicts."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -59,7 +59,7 @@ def identity(value: Any) -> Any:
     if hasattr(value, "identity"):
         return value.identity
     if is_dataclass(value):
-        return {f.name: identity(getattr(value, f.name)) for f in fields(value) if in_key(value, f)}
+        return identity_of_fields(value)
     if isinstance(value, Mapping):
         return {key: identity(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -67,8 +67,12 @@ def identity(value: Any) -> Any:
     return value
 
 
-def in_key(value: Any, f: Field[Any]) -> bool:
-    """Whether a key has a field of a dataclass: by its metadata, else where it is not at its default."""
+def identity_of_fields(value: Any) -> dict[str, Any]:
+    """What a key has of the fields of a dataclass."""
+    return {f.name: identity(getattr(value, f.name)) for f in fields(value) if _in_key(value, f)}
+
+
+def _in_key(value: Any, f: Field[Any]) -> bool:
     rule = f.metadata.get("in_key")
     return rule != "never" and (rule == "always" or not _at_default(value, f))
 

@@ -1,28 +1,28 @@
-"""What a network costs: multiply-adds and parameters, counted with fvcore and kept in ``results/costs.json``.
+"""What networks, training steps and whole rows cost: parameters, multiply-adds, FLOPs and iterations.
 
-Only convolutions and linear layers count, as in the published tables (He et al., CVPR 2016; Lan et al., NeurIPS
-2018): one multiply-add is one MAC and two FLOPs. The module itself needs neither torch nor fvcore, so that planning
-and reporting stay quick; only counting imports them.
+Networks are counted with fvcore and kept in ``results/costs.json``. Only convolutions and linear layers count, as in
+the published tables (He et al., CVPR 2016; Lan et al., NeurIPS 2018): one multiply-add is one MAC and two FLOPs. The
+module itself needs neither torch nor fvcore, so that planning and reporting stay quick; only counting imports them.
 """
 
 import json
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import CostError
-from bench.graph import Run
+from bench.graph import Run, plan
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
-from bench.recipe import Subset
-from bench.registry import NETWORKS, SETS
+from bench.recipe import Library, Row, Subset, Table
+from bench.registry import SETS
 from bench.store import write_atomic
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 _COUNTED = frozenset({"conv", "linear"})
 # Operators without a multiply-add of a convolution or a linear layer. Batch normalisation is here because it folds
@@ -43,9 +43,14 @@ _FREE = (
 
 @dataclass(frozen=True)
 class Cost:
-    """``macs``: multiply-adds of one forward pass of one image; ``params``: trained parameters, biases included."""
+    """What one network costs.
 
-    macs: int
+    Args:
+        macs: multiply-adds of one forward pass of one image; None where an operator of it cannot be counted.
+        params: trained parameters, biases included.
+    """
+
+    macs: int | None
     params: int
 
 
@@ -102,34 +107,33 @@ def _steps_per_epoch(run: Run) -> int:
 class CostTable(Protocol):
     """Where counted networks are looked up; :class:`Costs` is one."""
 
-    def get(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost | None:
-        """The cost of a network, or None if it was not counted yet."""
+    def get(self, network: Network, classes: int, channels: int, size: int) -> Cost | None:
+        """The cost of a network on images (channels, size, size), or None if it was not counted yet."""
 
 
 def cost_of(network: Network, set_name: str, costs: CostTable) -> Cost | None:
-    """The cost of a network as a recipe names it, on the images of a set; None if it was not counted yet."""
-    entry = SETS[set_name]
-    return costs.get(network.name, network.params, entry.classes, entry.channels, entry.size)
+    """The cost of a network on the images of a set; None if it was not counted yet."""
+    info = SETS[set_name]
+    return costs.get(network, info.classes, info.channels, info.size)
 
 
 def step_macs(run: Run, costs: CostTable) -> tuple[list[int], list[int]] | None:
     """Multiply-adds of the networks that a training step of ``run`` trains, and of those that it only runs.
 
-    A teacher is the first network of its run. None if one of them was not counted yet.
+    A teacher is the first network of its run. None if the multiply-adds of one of them are not known.
     """
-    teachers = [teacher.stage.networks[0] for teacher in run.teachers]
-    trained = [cost_of(network, run.stage.data.set, costs) for network in run.stage.networks]
-    frozen = [cost_of(network, run.stage.data.set, costs) for network in teachers]
-    if None in trained or None in frozen:
-        return None
-    return [cost.macs for cost in trained if cost], [cost.macs for cost in frozen if cost]
+    networks = [*run.stage.networks, *(teacher.stage.networks[0] for teacher in run.teachers)]
+    found = [cost_of(network, run.stage.data.set, costs) for network in networks]
+    macs = [cost.macs for cost in found if cost is not None and cost.macs is not None]
+    trained = len(run.stage.networks)
+    return (macs[:trained], macs[trained:]) if len(macs) == len(networks) else None
 
 
 def training_flops(run: Run, costs: CostTable, epochs: int | None = None) -> int | None:
     """FLOPs of all training steps of a run, or of its first epochs, without its sources' own training.
 
-    None if one of its networks was not counted yet. An evaluation trains nothing; a synthesis goes through its teacher
-    forward and, for the gradient of the images alone, backward once.
+    None if the multiply-adds of one of its networks are not known. An evaluation trains nothing; a synthesis goes
+    through its teacher forward and, for the gradient of the images alone, backward once.
     """
     if run.kind == "evaluate":
         return 0
@@ -143,21 +147,63 @@ def training_flops(run: Run, costs: CostTable, epochs: int | None = None) -> int
     return step_flops_per_image(macs[0], macs[1], refreshed) * images_shown(run, epochs)
 
 
-def count(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost:
+def training_cost(row: Row, run: Run, costs: CostTable) -> tuple[int | None, int | None]:
+    """FLOPs of training one seed of a row, ``run`` being its last stage; each distinct run counts once.
+
+    First those of the row's own stages, then with every run that these take from, such as the teacher's training; None
+    where the multiply-adds of a network are not known.
+    """
+    flops = {reached.key: (reached, training_flops(reached, costs)) for reached in _with_sources(run)}
+    own_stages = {stage.location for stage in row.stages}
+    own = [cost for key, (reached, cost) in flops.items() if key == run.key or reached.stage.location in own_stages]
+    return _sum(own), _sum([cost for _, cost in flops.values()])
+
+
+def _with_sources(run: Run) -> Iterator[Run]:
+    yield run
+    for source in run.sources.values():
+        yield from _with_sources(source)
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def iterations(library: Library, table: Table, row: Row) -> int:
+    """Training steps of the distinct runs of a row's own stages, for as many networks as the published row trained.
+
+    A stage with a seed of its own is one run for all of them. What another row trained does not count.
+    """
+    planned = plan(library, [table.name], "paper", rows=[row.name], seeds=row.seeds[: row.nets]).runs.values()
+    return sum(steps_taken(run) for run in planned if run.kind == "train" and run.stage in row.stages)
+
+
+def count(network: Network, classes: int, channels: int, size: int) -> Cost:
     """Build a network and count it on one image (channels, size, size) in eval mode.
 
+    Where an operator cannot be counted, a warning names it, and only the multiply-adds are unknown.
+
     Raises:
-        CostError: fvcore is not installed, or an operator of the network cannot be counted.
+        CostError: fvcore is not installed.
     """
+    module = network.build(classes, channels, size).eval()
+    macs: int | None = None
+    try:
+        macs = _count_macs(network, module, (1, channels, size, size))
+    except _Uncountable as reason:
+        warnings.warn(f"{network.name}: its multiply-adds are unknown: {reason}", stacklevel=2)
+    return Cost(macs, sum(p.numel() for p in module.parameters()))
+
+
+class _Uncountable(Exception):  # noqa: N818  (what a network is)
+    """Why the multiply-adds of a network cannot be counted."""
+
+
+def _count_macs(network: Network, module: "nn.Module", shape: tuple[int, ...]) -> int:
+    """Those of the convolutions and linear layers, and of what the network counts; any other operator must be free."""
     import torch
 
-    net = NETWORKS[name](**params).build(classes, channels, size)
-    macs = _count_macs(net, torch.zeros(1, channels, size, size))
-    return Cost(macs, sum(p.numel() for p in net.parameters()))
-
-
-def _count_macs(net: "nn.Module", images: "Tensor") -> int:
-    """MACs of the convolutions and linear layers of ``net`` on ``images``; any other operator must be a free one."""
     with warnings.catch_warnings():
         # fvcore scripts one of its own losses on import, which torch announces as deprecated.
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.script`")
@@ -165,62 +211,90 @@ def _count_macs(net: "nn.Module", images: "Tensor") -> int:
             from fvcore.nn import FlopCountAnalysis
         except ImportError:
             raise CostError("counting multiply-adds needs fvcore: run `pip install fvcore`") from None
-    analysis = FlopCountAnalysis(net.eval(), images)
+    analysis = FlopCountAnalysis(module, torch.zeros(shape))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     # An empty count, not None: fvcore keeps its own handle of an operator whose new handle is None.
-    analysis.set_op_handle(**dict.fromkeys(_FREE, lambda inputs, outputs: Counter()))
-    counted = analysis.by_operator()
-    unknown = sorted({*counted} - _COUNTED | {*analysis.unsupported_ops()})
+    analysis.set_op_handle(**dict.fromkeys((*_FREE, *network.free_operators), lambda inputs, outputs: Counter()))
+    own = network.operator_macs()
+    analysis.set_op_handle(**own)
+    try:
+        counted = analysis.by_operator()
+    except RuntimeError as error:
+        raise _Uncountable(f"PyTorch cannot trace it ({str(error).strip().splitlines()[0]})") from None
+    # fvcore counts some operators that are neither, such as matmul; its names lack the "aten::".
+    known = _COUNTED | {operator.rpartition("::")[2] for operator in own}
+    unknown = sorted({*counted} - known | {*analysis.unsupported_ops()})
     if unknown:
-        raise CostError(
-            f"{type(net).__name__}: cannot count {', '.join(unknown)}; only convolutions and linear layers are "
-            "counted, and operators without multiply-adds are listed in bench/cost.py"
+        raise _Uncountable(
+            f"{', '.join(unknown)} cannot be counted; only convolutions and linear layers are, and what the network"
+            " says of other operators (free_operators, operator_macs)"
         )
     return int(sum(counted.values()))
 
 
 class Costs:
-    """The table of counted networks, kept in a JSON file so that reports need no torch."""
+    """The table of counted networks, kept in a JSON file so that reports need no torch.
 
-    def __init__(self, path: Path, entries: dict[str, dict[str, Any]]) -> None:
-        self._path = path
-        self._entries = entries
+    Args:
+        path: the file.
+        entries: what it holds.
+        shipped: more of them, which are looked up and never written.
+    """
+
+    def __init__(
+        self, path: Path, entries: dict[str, dict[str, Any]], shipped: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
+        self._path, self._entries, self._shipped = path, entries, shipped or {}
 
     @classmethod
-    def read(cls, path: Path) -> "Costs":
-        """The table in ``path``, empty where there is no such file; CostError where it is not a table of costs."""
-        try:
-            entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            table = cls(path, entries)
-            for key, entry in entries.items():
-                Cost(**entry["cost"])
-                if _key(**entry["network"]) != key:
-                    raise ValueError(f"{key!r} describes another network")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
-        return table
+    def read(cls, path: Path, shipped: Path | None = None) -> "Costs":
+        """The table in ``path``, empty where there is no such file, over a ``shipped`` one.
 
-    def get(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost | None:
+        Raises:
+            CostError: one of them is not a table of costs.
+        """
+        return cls(path, _entries(path), _entries(shipped) if shipped else None)
+
+    def get(self, network: Network, classes: int, channels: int, size: int) -> Cost | None:
         """The remembered cost, or None."""
-        entry = self._entries.get(_key(name, params, classes, channels, size))
+        key = _key(network.name, network.params, classes, channels, size)
+        entry = self._entries.get(key, self._shipped.get(key))
         return None if entry is None else Cost(**entry["cost"])
 
-    def add(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int, cost: Cost) -> None:
+    def add(self, network: Network, classes: int, channels: int, size: int, cost: Cost) -> None:
         """Remember a cost in memory; :meth:`write` keeps it."""
-        network = {"name": name, "params": dict(params), "classes": classes, "channels": channels, "size": size}
-        self._entries[_key(name, params, classes, channels, size)] = {"network": network, "cost": asdict(cost)}
+        image = {"classes": classes, "channels": channels, "size": size}
+        described = {"name": network.name, "params": network.params, **image}
+        key = _key(network.name, network.params, classes, channels, size)
+        self._entries[key] = {"network": described, "cost": asdict(cost)}
 
-    def lookup(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost:
-        """The remembered cost, else count it (seconds, and torch) and remember it in memory."""
-        cost = self.get(name, params, classes, channels, size)
-        if cost is None:
-            cost = count(name, params, classes, channels, size)
-            self.add(name, params, classes, channels, size, cost)
+    def lookup(self, network: Network, classes: int, channels: int, size: int, *, recount: bool = False) -> Cost:
+        """The remembered cost, else count it (seconds, and torch) and remember it in memory.
+
+        What could not be counted is tried again, since the network may say more of its operators by now.
+        """
+        cost = None if recount else self.get(network, classes, channels, size)
+        if cost is None or cost.macs is None:
+            cost = count(network, classes, channels, size)
+            self.add(network, classes, channels, size, cost)
         return cost
 
     def write(self) -> None:
-        """Write the file anew, whole or not at all."""
-        write_atomic(self._path, (json.dumps(self._entries, indent=2, sort_keys=True) + "\n").encode())
+        """Write the file anew, whole or not at all; none where nothing of its own was counted."""
+        if self._entries:
+            write_atomic(self._path, (json.dumps(self._entries, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _entries(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        entries: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for key, entry in entries.items():
+            Cost(**entry["cost"])
+            if _key(**entry["network"]) != key:
+                raise ValueError(f"{key!r} describes another network")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
+    return entries
 
 
 def _key(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> str:

@@ -7,14 +7,14 @@ a table's name, what is published or assumed, nor anything that should not move 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from bench import registry
 from bench.errors import UsageError
-from bench.profiles import SMOKE_SEEDS, Profile, under
+from bench.profiles import SMOKE_SEEDS, Profile, apply_profile
 from bench.recipe import Library, Ref, Row, Stage, Table
 from bench.recipe.model import INITIAL, teacher_edge
 from bench.schema import nearest
@@ -131,22 +131,20 @@ def plan(
     *,
     rows: Iterable[str] = (),
     seeds: Iterable[int] = (),
-    absent: Callable[[str], bool] = lambda name: False,
 ) -> Graph:
     """The graph of some tables, or of just some of their rows and seeds.
 
     Args:
         library: all recipes, since a row may take from another table's.
         tables: names of tables.
-        profile: ``paper`` as published, ``short`` a tenth of the schedule, ``smoke`` a few steps on a tiny subset.
+        profile: a size, as in :func:`bench.profiles.apply_profile`.
         rows: names of rows; none means all.
         seeds: seeds to keep; none means all that the row names (the first two in the smoke profile).
-        absent: whether a data set is not at hand; the smoke profile then takes its procedurally made stand-in.
 
     Raises:
         UsageError: a table, row or seed that no recipe has.
     """
-    planner = _Planner(library, profile, absent)
+    planner = _Planner(library, profile)
     wanted, kept, chosen = set(rows), set(seeds), [library.table(name) for name in tables]
     _check(wanted, {name for table in chosen for name in table.rows}, "row")
     _check(kept, {seed for table in chosen for row in table.rows.values() for seed in row.seeds}, "seed")
@@ -163,15 +161,15 @@ def _check(asked: set[Any], known: set[Any], noun: str) -> None:
 
 
 class _Planner:
-    def __init__(self, library: Library, profile: Profile, absent: Callable[[str], bool]) -> None:
-        self.library, self.profile, self.absent = library, profile, absent
+    def __init__(self, library: Library, profile: Profile) -> None:
+        self.library, self.profile = library, profile
         self.graph = Graph()
         # By the stage itself: two stages may say the same, or stand on one line.
         self.made: dict[tuple[int, int], Run] = {}
         self.resized: dict[int, Stage] = {}
 
     def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
-        seeds = row.seeds[:SMOKE_SEEDS] if self.profile == "smoke" else row.seeds
+        seeds = row.seeds[:SMOKE_SEEDS] if self.profile.startswith("smoke") else row.seeds
         found: dict[int, Run] = {}
         for seed, priority in zip(row.seeds, row.priority, strict=True):
             if seed in (kept or seeds):
@@ -200,7 +198,7 @@ class _Planner:
     def _under(self, stage: Stage) -> Stage:
         """The stage as the profile carries it out, the same one for all seeds: what it says is worked out once."""
         if id(stage) not in self.resized:
-            self.resized[id(stage)] = under(stage, self.profile, self.absent)
+            self.resized[id(stage)] = apply_profile(stage, self.profile)
         return self.resized[id(stage)]
 
     def _source(self, ref: Ref, seed: int) -> Run:

@@ -1,13 +1,12 @@
 """The learning rate of every step: a schedule's length and rate, how it warms up, and how it decays."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, Component, identity
+from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, Component, identity, identity_of_fields
 from bench.errors import RecipeError
 from bench.schema import NonNegativeInt, Positive, PositiveInt, Share
 
@@ -118,10 +117,8 @@ class Schedule:
     @property
     def identity(self) -> dict[str, Any]:
         """What a key has of it; the decay's parameters stand among the others where the decay is flat."""
-        own: Mapping[str, Any] = {f: identity(getattr(self, f)) for f in ("batch", "lr", "epochs", "iterations")}
-        warmup = {"warmup": self.warmup} if self.warmup else {}
         decay = identity(self.decay.params) if self.decay.flat else {"decay": self.decay.identity}
-        return {**own, **warmup, **decay}
+        return {**identity_of_fields(self), **decay}
 
     def check(self) -> None:
         """One length, and a decay and a warm-up that fit it (RecipeError)."""

@@ -82,7 +82,8 @@ class Record:
     ``curve`` has a :data:`CurveEntry` an epoch, batch of images or ensemble. ``taken`` gives, for each source, the
     record and the digest of the artifact that was really used. ``flops`` counts training steps, backward included.
     ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
-    at most so many. ``compiled``: its networks went through torch.compile. Both are None in older records.
+    at most so many; None in older records. ``compiled``: whether its networks went through torch.compile, where a
+    record says so. ``plugins`` tells where each component that is not kdbench's own came from.
     """
 
     key: str
@@ -109,6 +110,7 @@ class Record:
     replica: int = 1
     side_by_side: int | None = None
     compiled: bool | None = None
+    plugins: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 
     @property
@@ -179,17 +181,23 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 class Store:
-    """The folder of results, read once; ``add`` and ``refresh`` keep the index up to date."""
+    """The folder of results, read once; ``add`` and ``refresh`` keep the index up to date.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: the folder; whatever is written is written here.
+        shipped: another one, whose records and weights count as well.
+    """
+
+    def __init__(self, root: Path, shipped: Path | None = None) -> None:
         self.root = root
+        self.folders = [root, *([shipped] if shipped else [])]
         self.by_key: dict[str, list[Record]] = {}
         self._stems: set[str] = set()
         self.refresh()
 
     def refresh(self) -> None:
         """Take in the records that other processes have written since."""
-        for path in sorted((self.root / "runs").glob("*.json")):
+        for path in (path for folder in self.folders for path in sorted((folder / "runs").glob("*.json"))):
             if path.stem not in self._stems:
                 self._index(from_json(path.read_text(encoding="utf-8", errors="replace"), str(path)), path.stem)
 
@@ -210,7 +218,8 @@ class Store:
         """A current record of the run whose artifact is here; its digest is verified when it is opened."""
         for record in self.by_key.get(run.key, []):
             if record.id == run.id and record.artifact is not None:
-                for path in (self.artifact(record.stem), self.root / "weights" / f"{record.stem}.safetensors"):
+                kept = [folder / "weights" / f"{record.stem}.safetensors" for folder in self.folders]
+                for path in (self.artifact(record.stem), *kept):
                     if path.is_file():
                         return record, path
         return None
@@ -246,13 +255,13 @@ class Store:
     def merge(self, text: str, name: str, shown: str) -> Record:
         """Take in the record that another machine wrote as file ``name``; one that is here already must be the same."""
         record = from_json(text, shown)
-        path = self.root / "runs" / name
         if name != f"{record.stem}.json":
             raise StoreError(f"{shown}: the record in it is that of another run, {record.stem!r}")
-        if not path.exists():
+        here = next((path for folder in self.folders if (path := folder / "runs" / name).exists()), None)
+        if here is None:
             self.add(record)
-        elif path.read_text(encoding="utf-8") != text:
-            raise StoreError(f"{shown}: another record of that name is already in {path.parent}; neither was changed")
+        elif here.read_text(encoding="utf-8") != text:
+            raise StoreError(f"{shown}: another record of that name is already in {here.parent}; neither was changed")
         return record
 
     @contextmanager

@@ -1,5 +1,7 @@
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,31 @@ def data_root() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} does not exist (set KDBENCH_DATA to a folder that has it)")
     return folder
+
+
+@contextmanager
+def registry_restored() -> Iterator[None]:
+    """The registry of components as it was, afterwards: what plug-ins add is gone."""
+    from bench import registry
+
+    kinds = ("METHODS", "SYNTHESISERS", "NETWORKS", "OPTIMIZERS", "DECAYS", "SETS", "PLUGINS", "BROKEN")
+    before = {kind: dict(getattr(registry, kind)) for kind in kinds}
+    loaded = set(registry._LOADED)
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            getattr(registry, kind).clear()
+            getattr(registry, kind).update(before[kind])
+        registry._LOADED.clear()
+        registry._LOADED.update(loaded)
+
+
+@pytest.fixture
+def fresh_registry() -> Iterator[None]:
+    """The registry without what this test adds, afterwards."""
+    with registry_restored():
+        yield
 
 
 TINY = """\

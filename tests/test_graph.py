@@ -12,12 +12,13 @@ from bench import registry
 from bench.errors import UsageError
 from bench.graph import Graph, Run, plan
 from bench.recipe import Library, Stage, load
+from bench.schedules import Steps
 from tests.handmade import DISTANCES, SMALL, library, write
 
 SHIPPED = load(Path(__file__).parents[1] / "recipes")
 PAPER = plan(SHIPPED, SHIPPED.tables, "paper")
 LARGE_METHOD = "    network: teacher\n    method: vanilla\n"
-PLAIN = "    network: student\n    method: vanilla\n    value"
+PLAIN = "    network: student\n    method: vanilla\n    priority"
 KD = "    method: {kd: {temperature: 4.0, soften: both}}\n    teacher: large#1\n"
 DML_NETWORK = "network: [student, teacher]"
 WORDS_METHOD = "{ffdwv: {words: cifar100, reading: vectors}}"
@@ -51,7 +52,7 @@ def ids(found: dict[str, Run]) -> dict[str, str]:
         ("label: Plain", "label: Simple"),
         ("group: Large\n", "group: Big\n"),
         ("value: 30.0", "value: 31.0"),
-        ("    value: [3, 2, 1]\n", ""),
+        ("    priority: [3, 2, 1]\n", ""),
         ("  schedule.batch:", "  schedule.lr:"),
         ("margin: 0.5", "margin: 1.0"),
         ("title: ", "deviations: [on another planet]\ntitle: "),
@@ -152,7 +153,7 @@ def test_what_a_method_says_changes_its_key(runs: Runs, row: str, change: tuple[
 
 def test_every_field_of_a_stage_is_in_the_recipe_of_its_run(runs: Runs) -> None:
     # No number, or in the key as sources and seed.
-    elsewhere = {"name", "where", "teacher_cache", "teacher", "init", "transfer_set", "seed"}
+    elsewhere = {"name", "location", "teacher_cache", "teachers", "init", "transfer_set", "seed", "initial"}
     assert set(runs()["kd"].recipe) == {field.name for field in fields(Stage)} - elsewhere | {"kind"}
 
 
@@ -201,23 +202,32 @@ def test_another_fingerprint_is_another_key(runs: Runs, monkeypatch: pytest.Monk
     [
         ("METHODS", "kd", {"kd", "staged"}),
         ("METHODS", "dml", {"dml"}),
-        ("METHODS", "label_smoothing", set()),
+        ("METHODS", "ffdwv_uniform_control", set()),
         ("METHODS", "vanilla", {"plain", "large", "kd", "staged"}),  # kd and staged: their teacher's id changes
         ("NETWORKS", "resnet", {"plain", "large", "kd", "words", "dml", "staged"}),
         ("OPTIMIZERS", "sgd", {"plain", "large", "kd", "words", "dml", "staged"}),
-        ("SETS", "cifar100", {"plain", "large", "kd", "words", "dml", "staged"}),
-        ("SETS", "cifar10", set()),
     ],
 )
 def test_a_version_changes_the_ids_of_just_those_that_use_it(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, known: str, name: str, users: set[str]
 ) -> None:
     keys_before, ids_before = keys(runs()), ids(runs())
-    components = getattr(registry, known)
-    monkeypatch.setitem(components, name, replace(components[name], version=components[name].version + 1))
+    component = getattr(registry, known)[name]
+    monkeypatch.setattr(component, "version", component.version + 1)
     ids_after = ids(runs())
     assert keys(runs()) == keys_before
     assert {row for row in ids_before if ids_before[row] != ids_after[row]} == users
+
+
+@pytest.mark.parametrize("name", ["cifar100", "cifar10"])
+def test_a_version_of_a_set_changes_the_ids_of_those_that_use_it(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    keys_before, ids_before = keys(runs()), ids(runs())
+    monkeypatch.setitem(registry.SETS, name, replace(registry.SETS[name], version=registry.SETS[name].version + 1))
+    ids_after = ids(runs())
+    assert keys(runs()) == keys_before
+    assert all((ids_after[row] != ids_before[row]) == (name == "cifar100") for row in ids_before)
 
 
 @pytest.mark.parametrize("name", ["ENGINE_VERSION", "DATA_VERSION"])
@@ -247,7 +257,7 @@ def test_keys_of_real_runs_are_pinned(table: str, row: str, key: str) -> None:
 
 def test_the_teacher_of_one_table_is_a_row_of_the_other() -> None:
     student = PAPER.rows["ffdwv-table3", "kd-resnet32"][3]
-    assert student.teacher is PAPER.rows["ffdwv-table2", "resnet110-cifar100"][1]
+    assert student.teachers == [PAPER.rows["ffdwv-table2", "resnet110-cifar100"][1]]
 
 
 @pytest.mark.parametrize("network", ["resnet32", "resnet110"])
@@ -269,7 +279,7 @@ def test_a_row_of_the_other_table_is_planned_only_as_a_source() -> None:
 def test_one_teacher_for_all_seeds_or_each_its_own(tmp_path: Path) -> None:
     def teachers(reference: str) -> list[int]:
         found = library(tmp_path, (KD, KD.replace("large#1", reference)))
-        return [run.teacher.seed for run in plan(found, ["small"], "paper").rows["small", "kd"].values() if run.teacher]
+        return [run.teachers[0].seed for run in plan(found, ["small"], "paper").rows["small", "kd"].values()]
 
     assert teachers("large#2") == [2, 2, 2]
     assert teachers("large#same") == [1, 2, 3]
@@ -277,9 +287,9 @@ def test_one_teacher_for_all_seeds_or_each_its_own(tmp_path: Path) -> None:
 
 def test_a_teacher_may_be_a_stage_of_its_row(runs: Runs) -> None:
     before = runs((KD, KD.replace("large#1", "staged.warm#1")))
-    assert before["kd"].teacher is before["staged"].sources["init"]
+    assert before["kd"].teachers == [before["staged"].sources["init"]]
     last = runs((KD, KD.replace("large#1", "staged#1")))
-    assert last["kd"].teacher is last["staged"]
+    assert last["kd"].teachers == [last["staged"]]
 
 
 def test_a_stage_with_its_own_seed_is_trained_once_for_all_seeds(tmp_path: Path) -> None:
@@ -311,52 +321,52 @@ def test_two_rows_may_share_stages_by_a_yaml_alias(tmp_path: Path) -> None:
 
 
 def test_a_plan_lists_sources_before_what_takes_from_them() -> None:
-    for order in (list(PAPER.runs.values()), PAPER.by_value()):
+    for order in (list(PAPER.runs.values()), PAPER.by_priority()):
         place = {run.key: i for i, run in enumerate(order)}
         assert all(place[source.key] < place[run.key] for run in order for source in run.sources.values())
 
 
 def test_the_most_valuable_runs_come_first() -> None:
-    first = [(run.name, run.seed) for run in PAPER.by_value()[:6]]
+    first = [(run.name, run.seed) for run in PAPER.by_priority()[:6]]
     pair = ["ffdwv-table2/resnet32-cifar100", "ffdwv-table2/resnet32-ffdwv-cifar100"]
     assert first == [(name, seed) for seed in (1, 2, 3) for name in pair]
 
 
-def test_values_never_rise_but_for_a_source() -> None:
-    order = PAPER.by_value()
+def test_priorities_never_rise_but_for_a_source() -> None:
+    order = PAPER.by_priority()
     taken = {source.key for run in order for source in run.sources.values()}
-    values = [PAPER.value[run.key] for run in order if run.key not in taken]
+    values = [PAPER.priority[run.key] for run in order if run.key not in taken]
     assert values == sorted(values, reverse=True)
 
 
 def test_a_source_is_worth_what_the_best_run_that_needs_it_is(tmp_path: Path) -> None:
-    graph = plan(library(tmp_path, (KD, f"    value: 9\n{KD}")), ["small"], "paper")
+    graph = plan(library(tmp_path, (KD, f"    priority: 9\n{KD}")), ["small"], "paper")
     teacher, student = graph.rows["small", "large"][1], graph.rows["small", "kd"][1]
-    assert (graph.value[teacher.key], graph.value[student.key]) == (9.0, 9.0)
-    assert [run.name for run in graph.by_value()][:2] == ["small/large", "small/kd"]
+    assert (graph.priority[teacher.key], graph.priority[student.key]) == (9.0, 9.0)
+    assert [run.name for run in graph.by_priority()][:2] == ["small/large", "small/kd"]
 
 
 def test_short_is_a_tenth_of_the_schedule_and_all_the_data(runs: Runs) -> None:
     before = runs(("epochs: 10", "epochs: 300"), ("drops: [5, 8]", "drops: [150, 225]"))["plain"].stage
     after = runs(("epochs: 10", "epochs: 300"), ("drops: [5, 8]", "drops: [150, 225]"), profile="short")["plain"].stage
-    assert after.schedule == replace(before.schedule, epochs=30, drops=(15, 22))
+    assert after.schedule == replace(before.schedule, epochs=30, decay=Steps((15, 22), 0.1))
     assert after.data == before.data
 
 
 def test_short_scales_iterations_too(runs: Runs) -> None:
     warm = runs(profile="short")["staged"].sources["init"]
-    assert (warm.stage.schedule.iterations, warm.stage.schedule.drops) == (10, (5,))
+    assert (warm.stage.schedule.iterations, warm.stage.schedule.decay) == (10, Steps((5,), 0.1))
 
 
 def test_drops_that_meet_in_a_short_schedule_are_one(runs: Runs) -> None:
     schedule = runs(profile="short")["plain"].stage.schedule
-    assert (schedule.epochs, schedule.drops) == (1, ())
+    assert (schedule.epochs, schedule.decay) == (1, Steps((), 0.1))
 
 
 def test_smoke_is_a_few_steps_on_a_few_images(runs: Runs) -> None:
     stage = runs(profile="smoke")["plain"].stage
-    entry = registry.SETS["cifar100"]
-    assert (stage.schedule.epochs, stage.schedule.drops, stage.schedule.batch) == (2, (1,), 32)
+    entry = registry.SETS["synthetic100"]
+    assert (stage.schedule.epochs, stage.schedule.decay, stage.schedule.batch) == (2, Steps((1,), 0.1), 32)
     parts = [(stage.data.train, entry.train), (stage.data.test, entry.test)]
     assert [round(part.fraction * size) for part, size in parts] == [256, 200]  # type: ignore[union-attr, operator]
 
@@ -371,14 +381,16 @@ def test_smoke_has_two_seeds_unless_others_are_named(tmp_path: Path) -> None:
     assert list(plan(found, ["small"], "smoke", seeds=[3]).rows["small", "plain"]) == [3]
 
 
-def test_smoke_takes_a_stand_in_only_for_a_set_that_is_absent(runs: Runs) -> None:
-    assert runs(profile="smoke")["plain"].stage.data.set == "cifar100"
-    assert runs(profile="smoke", absent=lambda name: name == "cifar100")["plain"].stage.data.set == "synthetic100"
+def test_smoke_takes_the_stand_in_and_smoke_real_the_set_itself(runs: Runs) -> None:
+    synthetic, real = (runs(profile=profile)["plain"] for profile in ("smoke", "smoke-real"))
+    assert (synthetic.stage.data.set, real.stage.data.set) == ("synthetic100", "cifar100")
+    assert synthetic.stage.schedule == real.stage.schedule
+    assert real.id.startswith("smoke-real-")
 
 
 @pytest.mark.parametrize("profile", ["paper", "short"])
 def test_no_other_profile_takes_a_stand_in(runs: Runs, profile: str) -> None:
-    assert runs(profile=profile, absent=lambda name: True)["plain"].stage.data.set == "cifar100"
+    assert runs(profile=profile)["plain"].stage.data.set == "cifar100"
 
 
 @pytest.mark.parametrize(
@@ -407,9 +419,9 @@ def many(found: Library, rows: int, seeds: int) -> Library:
             row,
             name=f"row{i}",
             seeds=tuple(range(1, seeds + 1)),
-            value=(0.0,) * seeds,
+            priority=(0.0,) * seeds,
             stages=tuple(
-                replace(s, where=f"a:{i}", schedule=replace(s.schedule, lr=0.1 + i / rows)) for s in row.stages
+                replace(s, location=f"a:{i}", schedule=replace(s.schedule, lr=0.1 + i / rows)) for s in row.stages
             ),
         )
         for i in range(rows)

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import pack
-from bench.cli.place import Place
 from bench.cli.progress import watcher
-from bench.cost import Costs
 from bench.errors import KdbenchError, UsageError
 from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, plan
 from bench.profiles import PROFILES, Profile
+from bench.project import Project
 from bench.run import todo, walk
 from bench.store import Store
 from bench.train import device as devices
@@ -28,20 +27,19 @@ def gpu(
     budget: float, out: Path, tables: Sequence[str], profile: Profile, data: Path | None, device: str | None
 ) -> None:
     """Run the most valuable missing runs within a budget of seconds, then pack records, weights and checkpoints."""
-    place = Place.find(data)
-    where, library, store = devices.choose(device), place.library(), place.store()
+    project = Project.find(data)
+    where, library, store = devices.choose(device), project.library(), project.store()
     taken = pack.unpack(store, out)
-    graph = plan(library, tables or library.tables, profile, absent=place.absent)
-    runs = [run for run in todo(graph.by_value(), store) if not place.absent(run.stage.data.set)]
+    graph = plan(library, tables or library.tables, profile)
+    runs = [run for run in todo(graph.by_priority(), store) if project.has_data(run.stage.data.set)]
     print(f"profile {profile} on {devices.name(where)}, {budget:.0f} s: {len(runs)} runs to train")
-    without = sorted({run.stage.data.set for run in graph.runs.values() if place.absent(run.stage.data.set)})
+    without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})
     if without:
-        print(f"left out, for lack of data in {place.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
+        print(f"left out, for lack of data in {project.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
-    costs = Costs.read(place.results / "costs.json")
     at_once = num_at_once(None if where.type == "cuda" else 1, where, len(runs))
-    executor = make_executor(store, costs, place.data, where, at_once)
+    executor = make_executor(store, project.costs(), project.data, where, at_once, project.plugins)
     known = set((store.root / "runs").glob("*.json")) - set(taken)
     try:
         with watcher() as watch:
@@ -53,9 +51,7 @@ def gpu(
     print(f"{len(summary.records)} runs done, {len(summary.left)} left; {size:.1f} MiB in {out}")
     if summary.ended != "done":
         kept = summary.records or any(store.checkpoint(run).is_file() for run in runs)
-        print(
-            f"{summary.ended}: {'the same command goes on from there' if kept else 'not one epoch fits; raise BUDGET'}"
-        )
+        print(f"{summary.ended}: {'the same command resumes there' if kept else 'not one epoch fits; raise BUDGET'}")
 
 
 def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
@@ -69,15 +65,15 @@ def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
 
 def collect(folder: Path) -> None:
     """Take in what another machine packed."""
-    place = Place.find(None)
+    project = Project.find(None)
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
     if not list(folder.glob("kdbench.tar.*")):
         raise UsageError(f"{folder} has nothing that `make gpu` packed (kdbench.tar.00, ...)")
-    store = place.store()
+    store = project.store()
     known = set((store.root / "runs").glob("*.json"))
     taken = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]
-    print(f"{len(taken)} records in {folder}, {len(set(taken) - known)} of them new in {place.results}")
+    print(f"{len(taken)} records in {folder}, {len(set(taken) - known)} of them new in {project.results}")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from bench.graph import Run
+from bench.recipe import Library
 from bench.run import Watcher
 from bench.store import EpochEntry, Record, SynthesisEntry
 
@@ -23,6 +24,13 @@ def watcher() -> AbstractContextManager[Watcher]:
             return Lines()
         return Bars()
     return Lines()
+
+
+def tell_unreadable(library: Library, tables: Collection[str]) -> None:
+    """A line for each row of some tables that cannot be read, mostly for want of a plug-in."""
+    for (table, row), why in library.unreadable.items():
+        if table in tables:
+            print(f"kdbench: {table}/{row} is left out: {why}", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:

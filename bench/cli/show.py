@@ -1,18 +1,20 @@
 """The commands that only read: tables, checks, reports and costs; none of them imports torch."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.cli.place import Place
-from bench.cost import Costs, count, forward_flops
+from bench.cli.progress import tell_unreadable
+from bench.cost import forward_flops
+from bench.errors import RecipeError
 from bench.graph import plan
 from bench.networks.base import Network
 from bench.profiles import Profile
+from bench.project import Project
 from bench.recipe import Library
-from bench.registry import SETS
+from bench.registry import BROKEN, SETS
 from bench.report.render import Format, render
 from bench.report.table import build
 from bench.run import todo
@@ -21,12 +23,13 @@ from bench.store import write_atomic
 
 def tables(*, names_only: bool) -> None:
     """One line a table: how many of its paper-profile runs are done."""
-    place = Place.find(None)
-    library = place.library()
+    project = Project.find()
+    library = project.library()
     if names_only:
         print("\n".join(library.tables))
         return
-    store, rows = place.store(), []
+    tell_unreadable(library, library.tables)
+    store, rows = project.store(), []
     for name, table in library.tables.items():
         runs = plan(library, [name], "paper").runs.values()
         done = sum(store.current(run) is not None for run in runs)
@@ -36,19 +39,20 @@ def tables(*, names_only: bool) -> None:
 
 def check() -> None:
     """Load every recipe; a fault ends in an error with file and line."""
-    library = Place.find(None).library()
+    library = Project.find().library()
+    faults = [*library.unreadable.values(), *(f"plug-in {name}: {why}" for name, why in BROKEN.items())]
+    if faults:
+        raise RecipeError("\n".join(faults))
     runs = len(plan(library, library.tables, "paper").runs)
     rows = sum(len(table.rows) for table in library.tables.values())
     print(f"{len(library.tables)} tables, {rows} rows, {runs} runs: all is well")
 
 
-def graph(
-    table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int], data: Path | None, *, retry_diverged: bool
-) -> None:
+def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int], *, retry_diverged: bool) -> None:
     """Print every run of a plan: whether it is done, would run, or would run again for its weights."""
-    place = Place.find(data)
-    store = place.store()
-    planned = plan(place.library(), [table], profile, rows=rows, seeds=seeds, absent=place.absent).runs
+    project = Project.find()
+    store = project.store()
+    planned = plan(project.library(), [table], profile, rows=rows, seeds=seeds).runs
     waiting = {run.key for run in todo(planned.values(), store, retry_diverged=retry_diverged)}
     for run in planned.values():
         record = store.current(run)
@@ -58,47 +62,48 @@ def graph(
     print(f"profile {profile}: {len(planned) - len(waiting)} done, {len(waiting)} to run")
 
 
-def report(table: str, form: Format, profile: Profile, data: Path | None, *, write: bool) -> None:
+def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:
     """Print a table, or write it where committed tables lie."""
-    place = Place.find(data)
-    sheet = build(
-        place.library(),
+    project = Project.find()
+    library = project.library()
+    tell_unreadable(library, [table])
+    made = build(
+        library,
         table,
-        place.store(),
-        Costs.read(place.results / "costs.json"),
+        project.store(),
+        project.costs(),
         smaller=None if profile == "paper" else profile,
-        absent=place.absent,
     )
     if not write:
-        print(render(sheet, form).rstrip("\n"))
+        print(render(made, form).rstrip("\n"))
         return
-    if not any(measured.values for line in sheet.lines for measured in line.smaller):
-        sheet = replace(sheet, smaller=None)  # a column of nothing
-    path = place.results / "tables" / f"{table}.md"
-    write_atomic(path, render(sheet, "markdown").encode())
+    if not any(measured.values for line in made.lines for measured in line.smaller):
+        made = replace(made, smaller=None)  # a column of nothing
+    path = project.results / "tables" / f"{table}.md"
+    write_atomic(path, render(made, "markdown").encode())
     print(f"written to {path}")
 
 
 def cost(table: str | None, *, recount: bool) -> None:
     """Print what each network of the recipes costs; with ``recount`` count again with fvcore."""
-    place = Place.find(None)
-    library = place.library()
-    costs = Costs.read(place.results / "costs.json")
+    project = Project.find()
+    library = project.library()
+    costs = project.costs()
     chosen = Library({table: library.table(table)}) if table else library
-    rows = []
+    rows, uncounted = [], set[str]()
     for network, set_name in _networks(chosen):
-        entry = SETS[set_name]
-        geometry = (entry.classes, entry.channels, entry.size)
-        if recount:
-            costs.add(network.name, network.params, *geometry, count(network.name, network.params, *geometry))
-        found = costs.lookup(network.name, network.params, *geometry)
-        said = ", ".join(f"{key} {value}" for key, value in network.params.items())
-        rows.append([f"{network.name} ({said})", set_name, found.params, found.macs, forward_flops(found.macs) / 1e8])
-    print(
-        tabulate(
-            rows, ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs"], "simple", floatfmt=".4f", intfmt=","
-        )
-    )
+        info = SETS[set_name]
+        geometry = (info.classes, info.channels, info.size)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            cost = costs.lookup(network, *geometry, recount=recount)
+        uncounted |= {str(warning.message) for warning in caught}
+        params = ", ".join(f"{key} {value}" for key, value in network.params.items())
+        flops = None if cost.macs is None else forward_flops(cost.macs) / 1e8
+        rows.append([f"{network.name} ({params})", set_name, cost.params, cost.macs, flops])
+    headers = ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs"]
+    print(tabulate(rows, headers, "simple", floatfmt=".4f", intfmt=",", missingval="-"))
+    print("".join(f"\n{message}" for message in sorted(uncounted)), end="\n" if uncounted else "")
     costs.write()
 
 

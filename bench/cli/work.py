@@ -1,18 +1,17 @@
 """The commands that train, time or fetch; torch is imported here."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.cli.place import Place
-from bench.cli.progress import duration, watcher
-from bench.cost import Costs, training_flops
-from bench.data import datasets
-from bench.errors import UsageError
+from bench.cli.progress import duration, tell_unreadable, watcher
+from bench.cost import Costs, cost_of, training_flops
+from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, Run, plan
 from bench.profiles import Profile
+from bench.project import Project
 from bench.registry import SETS
 from bench.run import todo, walk
 from bench.schema import nearest
@@ -32,21 +31,22 @@ def run(
     at_once: int | None,
 ) -> None:
     """Train what is missing of a table."""
-    place = Place.find(data)
+    project = Project.find(data)
     where = devices.choose(device)
-    library, store = place.library(), place.store()
-    graph = plan(library, [table], profile, rows=rows, seeds=seeds, absent=place.absent)
+    library, store = project.library(), project.store()
+    graph = plan(library, [table], profile, rows=rows, seeds=seeds)
+    tell_unreadable(library, [table])
     runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    side_by_side = num_at_once(at_once, where, len(runs))
-    costs = Costs.read(place.results / "costs.json")
-    executor = make_executor(store, costs, place.data, where, side_by_side)
-    _banner(place, graph, profile, len(runs), devices.name(where), side_by_side)
-    if profile != "smoke" and not place.data_was_named:
-        fetch(place, runs)
+    side_by_side, costs = num_at_once(at_once, where, len(runs)), project.costs()
+    executor = make_executor(store, costs, project.data, where, side_by_side, project.plugins)
+    _banner(project, graph, profile, len(runs), devices.name(where), side_by_side)
+    if not project.data_was_named:
+        fetch(project, runs)
+    count_missing(costs, graph.runs.values())
     with watcher() as watch:
         summary = walk(runs, executor, watch)
     if summary.ended == "interrupted":
-        print("stopped; what was finished is kept, and the same command goes on from the last checkpoint")
+        print("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
         sys.exit(130)
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {table}{shown}` prints the table")
@@ -56,23 +56,40 @@ def run(
         _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here, side_by_side)
 
 
-def fetch(place: Place, runs: Sequence[Run]) -> None:
+def default_profile(device: str | None) -> Profile:
+    """The real thing where a GPU makes it possible, elsewhere what a person can wait for."""
+    return "paper" if devices.choose(device).type == "cuda" else "smoke"
+
+
+def count_missing(costs: Costs, runs: Iterable[Run]) -> None:
+    """Count the networks that nobody has counted yet, for the records' FLOPs; without fvcore they stay unknown."""
+    networks = {(network, run.stage.data.set) for run in runs for network in run.stage.networks}
+    new = [(network, SETS[name]) for network, name in networks if cost_of(network, name, costs) is None]
+    try:
+        for network, info in new:
+            costs.lookup(network, info.classes, info.channels, info.size)
+    except CostError:
+        return
+    if new:
+        costs.write()
+
+
+def fetch(project: Project, runs: Sequence[Run]) -> None:
     """Download what is missing before any run begins, so that no two of them do."""
     for name in sorted({run.stage.data.set for run in runs}):
-        if place.absent(name):
-            datasets.load(name, place.data, download=True)
+        if not project.has_data(name):
+            SETS[name].load(project.data, download=True)
 
 
-def _banner(place: Place, graph: Graph, profile: Profile, count: int, device: str, side_by_side: int) -> None:
+def _banner(project: Project, graph: Graph, profile: Profile, count: int, device: str, side_by_side: int) -> None:
     sets = {run.stage.data.set for run in graph.runs.values()}
     beside = f", {side_by_side} at a time" if side_by_side > 1 else ""
     print(f"profile {profile} on {device}: {count} of {len(graph.runs)} runs to train{beside}")
-    made = sorted(name for name in sets if SETS[name].made)
-    if made:
+    synthetic = sorted(name for name in sets if SETS[name].synthetic)
+    if synthetic:
         print(
-            f"NOTE: no data set in {place.data}, so this trains on MADE-UP images ({', '.join(made)}). The errors show"
-            " that everything works and say nothing about the paper. `kdbench prepare cifar10 cifar100` fetches the"
-            " real sets.",
+            f"NOTE: the smoke profile trains on SYNTHETIC images ({', '.join(synthetic)}). The errors show that all of"
+            " it works and say nothing about the paper. `--profile smoke-real` takes as few real ones.",
         )
 
 
@@ -90,9 +107,9 @@ def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record]
 
 def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | None) -> None:
     """Print time and FLOPs of what is missing of a table, from a few timed steps on this machine."""
-    place = Place.find(None)
-    where, library, store = devices.choose(device), place.library(), place.store()
-    costs = Costs.read(place.results / "costs.json")
+    project = Project.find()
+    where, library, store = devices.choose(device), project.library(), project.store()
+    costs = project.costs()
     runs = todo(plan(library, [table], profile, rows=rows).runs.values(), store)
     print(f"profile {profile} on {devices.name(where)}: {len(runs)} runs to train")
     total, flops = 0.0, 0
@@ -110,15 +127,16 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | No
 
 def prepare(sets: Sequence[str], data: Path | None) -> None:
     """Fetch what is missing into the data folder, and check every set's fingerprint."""
-    place = Place.find(data)
-    unknown = [name for name in sets if name not in SETS or SETS[name].made]
+    project = Project.find(data)
+    unknown = [name for name in sets if name not in SETS or SETS[name].synthetic]
     if unknown:
-        real = [name for name, entry in SETS.items() if not entry.made]
+        real = [name for name, info in SETS.items() if not info.synthetic]
         raise UsageError(f"no data set {unknown[0]!r} to prepare; {nearest(unknown[0], real)}")
     for name in sets:
-        had = not place.absent(name)
-        images = datasets.load(name, place.data, download=not had)
+        had = project.has_data(name)
+        images = SETS[name].load(project.data, download=not had)
         print(
             f"{name}: {len(images.train_y)} training and {len(images.test_y)} test images,"
-            f" {'found in' if had else 'fetched into'} {place.data}, fingerprint {SETS[name].fingerprint} as published",
+            f" {'found in' if had else 'fetched into'} {project.data},"
+            f" fingerprint {SETS[name].fingerprint} as published",
         )

@@ -25,7 +25,9 @@ def num_at_once(asked: int | None, device: torch.device, count: int) -> int:
     return max(1, min(count, asked or default))
 
 
-def make_executor(store: Store, costs: Costs, folder: Path, device: torch.device, at_once: int) -> Inline | Processes:
+def make_executor(
+    store: Store, costs: Costs, folder: Path, device: torch.device, at_once: int, plugins: Path | None = None
+) -> Inline | Processes:
     """An executor of so many runs at a time: worker processes on a CPU, else this process, by streams on a GPU.
 
     Several processes share the cores: this one's threads are set to a worker's share, so that the device has the name
@@ -37,9 +39,10 @@ def make_executor(store: Store, costs: Costs, folder: Path, device: torch.device
         folder: where data sets lie.
         device: where runs are carried out.
         at_once: how many at a time, at most.
+        plugins: the folder of plug-ins, which other processes have to load.
     """
     if device.type == "cpu" and at_once > 1:
         threads = max(1, min(torch.get_num_threads(), cores() // at_once))
         torch.set_num_threads(threads)
-        return Processes(store, costs, folder, count=at_once, threads=threads)
+        return Processes(store, costs, folder, count=at_once, threads=threads, plugins=plugins)
     return Inline(Local(store, costs, Builder(folder, device), at_once), at_once)

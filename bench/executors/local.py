@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import torch
 
+from bench import registry
 from bench.build import Builder, Inputs
 from bench.cost import Costs, training_flops
 from bench.errors import StoreError
 from bench.executors.policy import should_cache_teacher
-from bench.executors.provenance import commit, libraries
 from bench.graph import Run
+from bench.provenance import commit, libraries
 from bench.recipe.model import teacher_edge
 from bench.store import Record, Store
 from bench.train import artifacts
@@ -141,6 +142,7 @@ class Local:
             taken=request.inputs.taken,
             artifact=None,
             side_by_side=self.side_by_side,
+            plugins=registry.described(run.versions),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),
         )

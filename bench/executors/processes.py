@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 
+from bench import registry
 from bench.build import Builder
 from bench.cost import Costs
 from bench.errors import DeviceError, KdbenchError
@@ -43,6 +45,18 @@ class _Worker:
 
 
 @dataclass(frozen=True)
+class _Arguments:
+    """What a worker is told when it starts; ``results`` are the folders of the store."""
+
+    results: Sequence[Path]
+    costs: Costs
+    folder: Path
+    plugins: Path | None
+    threads: int
+    count: int
+
+
+@dataclass(frozen=True)
 class _Task:
     worker: _Worker
     run: Run
@@ -58,11 +72,14 @@ class Processes:
         folder: where data sets lie; nothing is downloaded into it.
         count: how many processes at most.
         threads: of each.
+        plugins: the folder of plug-ins, without which no worker could take their runs.
     """
 
-    def __init__(self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int) -> None:
+    def __init__(
+        self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int, plugins: Path | None = None
+    ) -> None:
         self.store, self.count = store, count
-        self.arguments = (store.root, costs, folder, threads, count)
+        self.arguments = _Arguments(store.folders, costs, folder, plugins, threads, count)
         self.workers: list[_Worker] = []
         self.tasks: list[_Task] = []
 
@@ -85,7 +102,7 @@ class Processes:
     def _start(self) -> _Worker:
         spawn = get_context("spawn")
         ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=_work, args=(theirs, *self.arguments), daemon=True)
+        process = spawn.Process(target=_work, args=(theirs, self.arguments), daemon=True)
         # Ctrl-C in a terminal reaches all processes. Workers inherit that it is ignored: this process stops them.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -140,13 +157,14 @@ def _lost(task: _Task) -> DeviceError:
 # In a worker.
 
 
-def _work(pipe: "Connection[Any, Any]", root: Path, costs: Costs, folder: Path, threads: int, count: int) -> None:
+def _work(pipe: "Connection[Any, Any]", given: _Arguments) -> None:
     """Carry out the runs that come through the pipe, until the worker is told to end or its parent is gone."""
     # An exception, so that a file that is half written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    local = Local(Store(root), costs, Builder(folder, torch.device("cpu")), count)
+    torch.set_num_threads(given.threads)
+    registry.load_plugins(given.plugins)
+    local = Local(Store(*given.results), given.costs, Builder(given.folder, torch.device("cpu")), given.count)
     inline = Inline(local)
     with suppress(EOFError, BrokenPipeError):
         while True:

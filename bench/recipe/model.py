@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, identity, in_key
+from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, identity_of_fields
 from bench.methods.base import Method, Synthesiser
 from bench.networks.base import Initial, Network
 from bench.optimizers import Optimizer
@@ -97,7 +97,7 @@ class Stage:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What is part of its runs' identity: plain values, ready for JSON. Shared by them: not to be changed."""
-        return {f.name: identity(getattr(self, f.name)) for f in fields(self) if in_key(self, f)}
+        return identity_of_fields(self)
 
     @property
     def synthesises(self) -> bool:

@@ -68,7 +68,8 @@ def read_table(path: Path, shown: str) -> Table:
         location=_location(found["table"]),
     )
     checks.check_claims(table, found)
-    checks.check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
+    if not any(row.unreadable for row in rows.values()):
+        checks.check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
     return table
 
 
@@ -204,7 +205,7 @@ class _Reader:
     def _data(self, found: dict[str, Node], node: Node, noun: str) -> Data:
         data = schema.fill(Data, found, node, f"{noun}.data")
         if data.set not in registry.SETS:
-            raise _unknown(found["set"], f"{noun}.data: no data set", data.set, registry.SETS)
+            raise _unknown(found["set"], f"{noun}.data: data set", data.set, registry.SETS)
         for key in ("mean", "std"):
             if len(getattr(data, key)) != registry.SETS[data.set].channels:
                 raise fault(found[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
@@ -229,8 +230,9 @@ class _Reader:
         try:
             schedule.check()
         except RecipeError as error:
-            at = str(error).partition(":")[0].partition(" ")[0]
-            raise fault(found.get(at, found.get("iterations", node)), f"{noun}: {error}") from None
+            key = str(error).partition(":")[0]
+            at = found.get(key, found.get("iterations", node))
+            raise fault(at, f"{noun}{'.' if key in found else ': '}{error}") from None
         return schedule
 
     def _networks(self, node: Node, noun: str) -> tuple[Network, ...]:

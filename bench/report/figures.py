@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
-from bench.report.traces import Trace
+from bench.report.curves import Curve
 
 _NUMBERED = 20  # classes up to which each cell's number is printed
 _DASHES = ("-", "--", "-.", ":")
@@ -32,7 +32,13 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
     image = axes.imshow(matrix, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0))
     figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02).outline.set_visible(False)
     axes.set_title(title, fontsize=13, pad=12)
-    _name_ticks(axes, [name.replace("_", " ") for name in classes], slanted=numbered)
+    size = 11 if numbered else 5
+    slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if numbered else {"rotation": 90}
+    names = [name.replace("_", " ") for name in classes]
+    axes.set_xticks(range(len(names)), names, fontsize=size, **slant)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     if numbered:
         _print_numbers(axes, image, matrix)
     _save(figure, path)
@@ -84,21 +90,21 @@ def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Pat
     _save(figure, path)
 
 
-def learning_curves(panels: Mapping[str, Sequence[Trace]], title: str, path: Path) -> None:
+def learning_curves(panels: Mapping[str, Sequence[Curve]], title: str, path: Path) -> None:
     """Draw quantities over the training steps, one panel each, to a PNG or SVG file as its suffix says.
 
-    Traces of one name, which are seeds of one run, share their colour and dashes.
+    Curves of one name, which are seeds of one run, share their colour and dashes.
 
     Raises:
         UsageError: another suffix.
     """
     figure = _figure(path, 5.2 * len(panels), 4.4)
-    for axes, (quantity, traces) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        names = list(dict.fromkeys(trace.name for trace in traces))
-        for trace in traces:
-            k = names.index(trace.name)
-            axes.plot(trace.steps, trace.values, f"C{k}", ls=_DASHES[k % len(_DASHES)], marker=".", lw=1.2)
-        firsts = [[trace.name for trace in traces].index(name) for name in names]
+    for axes, (quantity, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        names = list(dict.fromkeys(curve.name for curve in curves))
+        for curve in curves:
+            k = names.index(curve.name)
+            axes.plot(curve.steps, curve.values, f"C{k}", ls=_DASHES[k % len(_DASHES)], marker=".", lw=1.2)
+        firsts = [[curve.name for curve in curves].index(name) for name in names]
         axes.legend([axes.lines[i] for i in firsts], names, fontsize=9, frameon=False)
         axes.set_xlabel("Training step")
         axes.set_ylabel(quantity)
@@ -127,16 +133,6 @@ def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context({"svg.hashsalt": "kdbench"}):  # with no date in it either, the same numbers give the same file
         figure.savefig(path, dpi=200, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-def _name_ticks(axes: Any, names: list[str], slanted: bool) -> None:
-    ticks = range(len(names))
-    size = 11 if slanted else 5
-    slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {"rotation": 90}
-    axes.set_xticks(ticks, names, fontsize=size, **slant)
-    axes.set_yticks(ticks, names, fontsize=size)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
 
 
 def _print_numbers(axes: Any, image: Any, matrix: NDArray[np.float64]) -> None:

@@ -1,15 +1,15 @@
-"""A sheet as text, Markdown, LaTeX, CSV or JSON."""
+"""A report as text, Markdown, LaTeX, CSV or JSON."""
 
 import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from textwrap import TextWrapper, wrap
-from typing import Literal
+from typing import Any, Literal
 
-from bench.report.flat import csv
-from bench.report.page import Entry, Grid, Listing, lay_out
-from bench.report.sheet import Sheet
+from bench.report.cells import BOTH, COST_METRICS
+from bench.report.layout import Entry, Grid, lay_out
+from bench.report.model import Measured, Report, ReportRow
 
 Format = Literal["text", "markdown", "latex", "csv", "json"]
 CELL_WIDTH, LINE_WIDTH = 22, 100
@@ -41,19 +41,74 @@ class _Style:
     document: Callable[[str, str, Sequence[str]], str]
 
 
-def render(sheet: Sheet, form: Format) -> str:
-    """The sheet in one format, ending with a line break.
+def render(report: Report, form: Format) -> str:
+    """The report in one format, ending with a line break.
 
     Text fits a terminal of 160 columns, but for the column of a reduced profile; CSV has one line a row and full
-    precision; JSON is the complete sheet.
+    precision; JSON is the complete report.
     """
     if form == "json":
-        return json.dumps(asdict(sheet), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if form == "csv":
-        return csv(sheet)
-    style, page = STYLES[form], lay_out(sheet)
-    blocks = [_grid(b, style) if isinstance(b, Grid) else _listing(b, style) for b in page.blocks]
-    return style.document(style.escape(page.title), style.escape(page.paper), blocks)
+        return to_csv(report)
+    style, page = STYLES[form], lay_out(report)
+    escape = style.escape
+    blocks = [
+        _grid(block, style)
+        if isinstance(block, Grid)
+        else style.listing(escape(block.title), [escape(item) for item in block.items], block.numbered)
+        for block in page.blocks
+    ]
+    return style.document(escape(page.title), escape(page.paper), blocks)
+
+
+def to_csv(report: Report) -> str:
+    """Every number of the report's rows, one line each with plain column names; empty where there is none."""
+    from pandas import DataFrame
+
+    # Objects are written as they are: a missing count must not turn the others into 5.0.
+    frame = DataFrame([_fields(report, line) for line in report.lines], dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _fields(report: Report, line: ReportRow) -> dict[str, Any]:
+    fields = {
+        "table": report.table,
+        "row": line.name,
+        "label": line.label,
+        "group": line.group,
+        "available": line.available,
+        "scored": line.available and line.unscored is None,
+        **_attributes(line.published, "published", ("value", "spread", "meaning", "n", "protocol", "source")),
+        **_measured(line.measured, ""),
+    }
+    for protocol in BOTH:
+        measured = next((m for m in line.measured if m.protocol == protocol), None)
+        fields |= _attributes(measured, protocol, ("difference",))
+        fields |= _attributes(measured and measured.verdict, protocol, ("h90", "h95"))
+    fields |= {"margin": report.margin, **_attributes(line.verdict, "verdict", ("word", "reason"))}
+    for metric in COST_METRICS:
+        cost = line.costs.get(metric)
+        fields |= _attributes(cost, metric, ("published", "derived"))
+        fields |= _attributes(cost and cost.verdict, metric, ("word",))
+    fields |= _attributes(line.training, "training_flops", ("own", "whole"))
+    if "ensemble" in report.columns:
+        fields |= _attributes(line.ensemble, "ensemble", ("size", "published", "count", "mean", "sd", "difference"))
+    return fields | (_measured(line.smaller, f"{report.smaller}_") if report.smaller else {})
+
+
+def _measured(cells: Sequence[Measured], prefix: str) -> dict[str, Any]:
+    fields = {f"{prefix}{key}": getattr(cells[0], key) if cells else None for key in ("planned", "diverged")}
+    for protocol in BOTH:
+        measured = next((m for m in cells if m.protocol == protocol), None)
+        fields[f"{prefix}{protocol}_n"] = measured and len(measured.values)
+        fields |= _attributes(measured, f"{prefix}{protocol}", ("mean", "sd"))
+    return fields
+
+
+def _attributes(value: object, prefix: str, names: Sequence[str]) -> dict[str, Any]:
+    """Some attributes of a value as columns, all empty where there is no value."""
+    return {f"{prefix}_{name}": getattr(value, name, None) for name in names}
 
 
 def _grid(grid: Grid, style: _Style) -> str:
@@ -73,10 +128,6 @@ def _entry(entry: Entry, style: _Style) -> str:
     if entry.marks:
         lines[-1] += style.mark.format(",".join(map(str, entry.marks)))
     return style.join(lines)
-
-
-def _listing(listing: Listing, style: _Style) -> str:
-    return style.listing(style.escape(listing.title), [style.escape(item) for item in listing.items], listing.numbered)
 
 
 def _text_join(lines: Sequence[str]) -> str:

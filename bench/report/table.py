@@ -1,23 +1,31 @@
-"""Recipes and records → one :class:`Sheet`: every reproduced number beside the published one, with its verdict."""
+"""Recipes and records → one :class:`Report`: every reproduced number beside the published one, with its verdict."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bench.cost import CostTable
+from bench.cost import CostTable, iterations, training_cost
 from bench.graph import Graph, plan
 from bench.profiles import Profile
 from bench.recipe import Claim, Library, Row, Table
-from bench.report.costing import COST_METRICS, cost_cells, iterations, training
-from bench.report.measure import BOTH, Samples, caveats, collect, ensemble, errors, measure, protocols
-from bench.report.notes import Footnotes, assumption
-from bench.report.sheet import Claimed, CostCell, Line, Provenance, Sheet
+from bench.report.cells import (
+    BOTH,
+    COST_METRICS,
+    collect,
+    cost_cells,
+    ensemble_cell,
+    errors,
+    measured_cell,
+    protocols,
+)
+from bench.report.footnotes import Footnotes, assumption, cost_notes, label_notes, run_notes, smaller_notes
+from bench.report.model import Claimed, Provenance, Report, ReportRow, Training
 from bench.report.verdict import Verdict, alike, claim, combine
 from bench.store import Store
 
 
 @dataclass(frozen=True)
 class _Sources:
-    """What the lines of one table are made from."""
+    """What the rows of one report are made from."""
 
     library: Library
     table: Table
@@ -25,7 +33,7 @@ class _Sources:
     costs: CostTable
     paper: Graph
     smaller: Graph
-    notes: Footnotes
+    footnotes: Footnotes
 
 
 def build(
@@ -35,8 +43,7 @@ def build(
     costs: CostTable,
     *,
     smaller: Profile | None = None,
-    absent: Callable[[str], bool] = lambda name: False,
-) -> Sheet:
+) -> Report:
     """The table ``name`` beside its reproduction.
 
     Args:
@@ -45,18 +52,17 @@ def build(
         store: where the records are; a run is looked up by its key.
         costs: counted networks; one that is missing is shown as unknown, never counted here.
         smaller: a reduced profile to show in a column of its own; verdicts rest on the paper profile alone.
-        absent: whether a data set is not at hand, as in :func:`bench.graph.plan`; matters for ``smaller`` only.
 
     Raises:
         UsageError: no table has this name.
     """
     table = library.table(name)
     paper = plan(library, [name], "paper")
-    reduced = plan(library, [name], smaller, absent=absent) if smaller else Graph()
+    reduced = plan(library, [name], smaller) if smaller else Graph()
     sources = _Sources(library, table, store, costs, paper, reduced, Footnotes())
-    lines = tuple(_line(sources, row) for row in table.rows.values())
+    lines = tuple(_row(sources, row) for row in table.rows.values())
     stages = [stage for row in table.rows.values() for stage in row.stages]
-    return Sheet(
+    return Report(
         table=name,
         title=table.title,
         paper=table.paper,
@@ -66,107 +72,82 @@ def build(
         columns=table.columns,
         smaller=smaller,
         lines=lines,
-        claims=tuple(_claimed(sources, said) for said in table.claims),
-        footnotes=sources.notes.texts,
+        claims=tuple(_claimed(sources, statement) for statement in table.claims),
+        footnotes=sources.footnotes.texts,
         assumed=tuple(assumption(path, reason, stages) for path, reason in table.assumed.items()),
         deviations=table.deviations,
         provenance=_provenance(paper, store),
     )
 
 
-def _line(sources: _Sources, row: Row) -> Line:
-    bare = Line(row.name, row.label, row.group, available=bool(row.stages), unscored=row.unscored)
+def _row(sources: _Sources, row: Row) -> ReportRow:
+    table, store, mark = sources.table, sources.store, sources.footnotes.mark
+    bare = ReportRow(row.name, row.label, row.group, available=bool(row.stages), unscored=row.unscored)
     # Columns take their footnotes from left to right, so that the numbers rise as a row is read.
-    marks = {"label": sources.notes.mark(_label_notes(row))}
+    marks = {"label": mark(label_notes(row))}
     if not row.stages:
-        return replace(bare, marks=_kept(marks))
-    samples = collect(sources.paper, sources.store, sources.table.name, row)
-    reduced = collect(sources.smaller, sources.store, sources.table.name, row)
-    first_run = next(iter(sources.paper.rows[sources.table.name, row.name].values()))
-    metric = sources.table.metric
-    cell, margin = row.published.get(metric), sources.table.margin
-    measured = tuple(measure(row, samples, protocol, metric, cell, margin) for protocol in protocols(row, metric))
+        return replace(bare, marks={column: numbers for column, numbers in marks.items() if numbers})
+    samples = collect(sources.paper, store, table.name, row)
+    reduced = collect(sources.smaller, store, table.name, row)
+    first_run = next(iter(sources.paper.rows[table.name, row.name].values()))
+    cell, metric, margin = row.published.get(table.metric), table.metric, table.margin
+    measured = tuple(measured_cell(row, samples, protocol, metric, cell, margin) for protocol in protocols(row, metric))
     verdicts: dict[str, Verdict] = {m.protocol: m.verdict for m in measured if m.verdict is not None}
-    wanted = [metric for metric in sources.table.columns if metric in COST_METRICS]
+    wanted = [metric for metric in table.columns if metric in COST_METRICS]
     # Each takes a plan of its own.
-    steps = iterations(sources.library, sources.table, row) if "iterations" in wanted else None
+    steps = iterations(sources.library, table, row) if "iterations" in wanted else None
     costs = cost_cells(row, first_run, steps, sources.costs, wanted)
-    marks["published"] = sources.notes.mark([cell.note] if cell and cell.note else [])
-    marks["measured"] = sources.notes.mark(caveats(samples))
-    marks["verdict"] = sources.notes.mark([row.unscored] if row.unscored else [])
-    marks |= {metric: sources.notes.mark(_cost_notes(row, metric, cost)) for metric, cost in costs.items()}
-    marks["smaller"] = sources.notes.mark(_smaller_notes(row, reduced))
+    marks["published"] = mark([cell.note] if cell and cell.note else [])
+    marks["measured"] = mark(run_notes(samples))
+    marks["verdict"] = mark([row.unscored] if row.unscored else [])
+    marks |= {metric: mark(cost_notes(row, metric, cost)) for metric, cost in costs.items()}
+    marks["smaller"] = mark(smaller_notes(row, reduced))
     return replace(
         bare,
         published=cell,
         measured=measured,
         verdict=combine(verdicts) if verdicts else None,
         costs=costs,
-        ensemble=ensemble(sources.paper, sources.store, sources.table.name, row, metric),
-        smaller_ensemble=ensemble(sources.smaller, sources.store, sources.table.name, row, metric),
+        ensemble=ensemble_cell(sources.paper, store, table.name, row, metric),
+        smaller_ensemble=ensemble_cell(sources.smaller, store, table.name, row, metric),
         smaller=tuple(
-            measure(row, reduced, protocol, metric, None, margin)
+            measured_cell(row, reduced, protocol, metric, None, margin)
             for protocol in protocols(row, metric)
             if reduced.planned
         ),
-        training=training(row, first_run, sources.costs),
-        marks=_kept(marks),
+        training=Training(*training_cost(row, first_run, sources.costs)),
+        marks={column: numbers for column, numbers in marks.items() if numbers},
     )
 
 
-def _kept(marks: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    return {column: numbers for column, numbers in marks.items() if numbers}
-
-
-def _label_notes(row: Row) -> Iterator[str]:
-    for path, reason in row.assumed.items():
-        yield assumption(path, reason, row.stages)
-    yield from (f"deviation: {text}" for text in row.deviations)
-    yield from row.notes
-
-
-def _cost_notes(row: Row, metric: str, cost: CostCell) -> Iterator[str]:
-    if cost.verdict is not None and cost.verdict.word == "inconsistent":
-        yield cost.verdict.reason
-    if metric in row.published and (note := row.published[metric].note):
-        yield note
-
-
-def _smaller_notes(row: Row, samples: Samples) -> Iterator[str]:
-    yield from caveats(samples)
-    used = sorted({sample.run.stage.data.set for sample in samples.found} - {row.stages[-1].data.set})
-    if used:
-        yield f"made on {', '.join(used)}, a stand-in for {row.stages[-1].data.set}"
-
-
-def _claimed(sources: _Sources, said: Claim) -> Claimed:
-    rows = [sources.table.rows[name] for name in (said.better, said.worse)]
-    if said.alike:
-        graph, store, name, metric = sources.paper, sources.store, sources.table.name, sources.table.metric
-        found = [ensemble(graph, store, name, row, metric) for row in rows]
-        means = [one.mean if one else None for one in found]
-        return Claimed(said.text, rows[0].label, rows[1].label, alike(means[0], means[1], sources.table.margin))
-    followed = [protocol for protocol in BOTH if any(protocol in protocols(row, sources.table.metric) for row in rows)]
-    samples = [collect(sources.paper, sources.store, sources.table.name, row) for row in rows]
-    verdicts: dict[str, Verdict] = {
-        protocol: claim(*(errors(row, found, protocol) for row, found in zip(rows, samples, strict=True)))
-        for protocol in followed
-    }
-    return Claimed(said.text, rows[0].label, rows[1].label, combine(verdicts))
+def _claimed(sources: _Sources, statement: Claim) -> Claimed:
+    table, store = sources.table, sources.store
+    rows = [table.rows[name] for name in (statement.better, statement.worse)]
+    if statement.alike:
+        ensembles = [ensemble_cell(sources.paper, store, table.name, row, table.metric) for row in rows]
+        better, worse = (ensemble.mean if ensemble else None for ensemble in ensembles)
+        verdict = alike(better, worse, table.margin)
+    else:
+        followed = [epoch for epoch in BOTH if any(epoch in protocols(row, table.metric) for row in rows)]
+        samples = [collect(sources.paper, store, table.name, row) for row in rows]
+        verdict = combine(
+            {epoch: claim(errors(rows[0], samples[0], epoch), errors(rows[1], samples[1], epoch)) for epoch in followed}
+        )
+    return Claimed(statement.text, rows[0].label, rows[1].label, verdict)
 
 
 def _provenance(paper: Graph, store: Store) -> Provenance:
     records = [record for run in paper.runs.values() if (record := store.find(run)) is not None]
     dates = sorted(record.finished for record in records)
+
+    def distinct(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(set(texts)))
+
     return Provenance(
         planned=len(paper.runs),
         records=len(records),
-        commits=_distinct([record.commit or "unknown" for record in records]),
-        devices=_distinct([record.device for record in records]),
+        commits=distinct(record.commit or "unknown" for record in records),
+        devices=distinct(record.device for record in records),
         first=dates[0] if dates else None,
         last=dates[-1] if dates else None,
     )
-
-
-def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(texts)))

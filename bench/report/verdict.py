@@ -101,8 +101,8 @@ def combine(verdicts: Mapping[str, Verdict]) -> Verdict:
     if not others or all(other == first for other in others):
         return first
     agreed = all(other.word == first.word for other in others)
-    said = "; ".join(f"{name} epoch: {v.reason if agreed else v.word}" for name, v in verdicts.items())
-    return Verdict(first.word if agreed else "undecided", said, min(v.n for v in verdicts.values()))
+    reason = "; ".join(f"{name} epoch: {v.reason if agreed else v.word}" for name, v in verdicts.items())
+    return Verdict(first.word if agreed else "undecided", reason, min(v.n for v in verdicts.values()))
 
 
 def claim(better: Mapping[int, float], worse: Mapping[int, float]) -> Verdict:

@@ -11,41 +11,38 @@ import torchvision.datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data import datasets, names
-from bench.data.datasets import Images, available, canonical, fingerprint, from_torchvision, load
+from bench.data.datasets import Dataset, DatasetInfo, TorchvisionSet, canonical, fingerprint
 from bench.errors import DataError
-from bench.registry import SETS, DataSet
+from bench.registry import SETS
 
-REAL = sorted(names.CLASSES)
+REAL = sorted(name for name, info in SETS.items() if isinstance(info, TorchvisionSet))
 
 
 @cache
-def loaded(name: str, folder: Path) -> Images:
-    return load(name, folder)
+def loaded(name: str, folder: Path) -> Dataset:
+    return SETS[name].load(folder)
 
 
-def real(name: str, folder: Path) -> Images:
-    if not available(name, folder):
+def real(name: str, folder: Path) -> Dataset:
+    if not SETS[name].available(folder):
         pytest.skip(f"{name} is not in {folder}")
     return loaded(name, folder)
 
 
-def tiny(seed: int = 0) -> Images:
+def tiny(seed: int = 0) -> Dataset:
     """Few images of few values, so that equal images and equal labels occur."""
     draws = np.random.default_rng(seed)
     x, y = draws.integers(0, 2, size=(30, 2, 1, 1), dtype=np.uint8), draws.integers(0, 3, size=30)
-    return Images(x[:20], y[:20], x[20:], y[20:], ("a", "b", "c"))
+    return Dataset(x[:20], y[:20], x[20:], y[20:])
 
 
-def shuffled(images: Images, seed: int) -> Images:
+def shuffled(images: Dataset, seed: int) -> Dataset:
     draws = np.random.default_rng(seed)
     train, test = draws.permutation(len(images.train_y)), draws.permutation(len(images.test_y))
-    return Images(
-        images.train_x[train], images.train_y[train], images.test_x[test], images.test_y[test], images.classes
-    )
+    return Dataset(images.train_x[train], images.train_y[train], images.test_x[test], images.test_y[test])
 
 
-def save_npz(path: Path, images: Images, **changes: np.ndarray) -> None:
+def save_npz(path: Path, images: Dataset, **changes: np.ndarray) -> None:
     arrays = {key: getattr(images, key) for key in ("train_x", "train_y", "test_x", "test_y")}
     np.savez(path, **(arrays | changes))
 
@@ -83,13 +80,12 @@ def test_the_real_sets_load_with_the_registry_fingerprint(name, data_root):
     entry = SETS[name]
     assert images.train_x.shape == (entry.train, entry.size, entry.size, entry.channels)
     assert (images.train_y.dtype, images.test_y.dtype) == (np.int64, np.int64)
-    assert len(images.classes) == entry.classes
 
 
 def test_pickles_and_npz_give_the_same_images(data_root, tmp_path):
     images = real("cifar10", data_root)
-    save_npz(tmp_path / "cifar10.npz", shuffled(images, 1), classes=np.array(images.classes))
-    again = load("cifar10", tmp_path)
+    save_npz(tmp_path / "cifar10.npz", shuffled(images, 1), classes=np.array(SETS["cifar10"].class_names))
+    again = SETS["cifar10"].load(tmp_path)
     np.testing.assert_array_equal(again.train_x, images.train_x)
     np.testing.assert_array_equal(again.test_y, images.test_y)
 
@@ -97,7 +93,7 @@ def test_pickles_and_npz_give_the_same_images(data_root, tmp_path):
 def test_idx_files_and_npz_without_a_channel_axis_give_the_same_images(data_root, tmp_path):
     images = real("mnist", data_root)
     save_npz(tmp_path / "mnist.npz", images, train_x=images.train_x[..., 0], train_y=images.train_y.astype(np.uint8))
-    np.testing.assert_array_equal(load("mnist", tmp_path).train_x, images.train_x)
+    np.testing.assert_array_equal(SETS["mnist"].load(tmp_path).train_x, images.train_x)
 
 
 def test_a_changed_pixel_is_refused(data_root, tmp_path):
@@ -106,7 +102,7 @@ def test_a_changed_pixel_is_refused(data_root, tmp_path):
     other[5, 3, 3] ^= 1
     save_npz(tmp_path / "mnist.npz", images, train_x=other)
     with pytest.raises(DataError, match=r"mnist: the fingerprint of these images is .*kdbench prepare mnist"):
-        load("mnist", tmp_path)
+        SETS["mnist"].load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -119,16 +115,15 @@ def test_a_changed_pixel_is_refused(data_root, tmp_path):
     ],
 )
 def test_wrong_shapes_and_labels_are_named(tmp_path, changes, says):
-    arrays = Images(
+    arrays = Dataset(
         np.zeros((60000, 28, 28), np.uint8),
         np.zeros(60000, np.int64),
         np.zeros((10000, 28, 28), np.uint8),
         np.zeros(10000, np.int64),
-        (),
     )
     save_npz(tmp_path / "mnist.npz", arrays, **changes)
     with pytest.raises(DataError, match=f"mnist: .*{says}"):
-        load("mnist", tmp_path)
+        SETS["mnist"].load(tmp_path)
 
 
 class Bomb:
@@ -144,12 +139,12 @@ class Bomb:
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_a_pickle_with_a_wrong_digest_is_refused_unread(name, tmp_path):
     trace = tmp_path / "unpickled"
-    for file in names.LAYOUTS[name]:
+    for file in SETS[name].files:
         path = tmp_path / file
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(pickle.dumps({"data": Bomb(trace), "labels": []}))
     with pytest.raises(DataError, match=f"{name}: cannot be read from"):
-        load(name, tmp_path)
+        SETS[name].load(tmp_path)
     assert not trace.exists()
     pickle.loads(path.read_bytes())
     assert trace.exists()
@@ -157,10 +152,10 @@ def test_a_pickle_with_a_wrong_digest_is_refused_unread(name, tmp_path):
 
 @pytest.mark.parametrize("bad", ["test_batch", "batches.meta"])
 def test_one_bad_pickle_among_good_ones_is_never_unpickled(bad, data_root, tmp_path):
-    if not all((data_root / file).is_file() for file in names.LAYOUTS["cifar10"]):
+    if not all((data_root / file).is_file() for file in SETS["cifar10"].files):
         pytest.skip(f"the CIFAR-10 pickles are not in {data_root}")
     trace = tmp_path / "unpickled"
-    for file in names.LAYOUTS["cifar10"]:
+    for file in SETS["cifar10"].files:
         path = tmp_path / file
         path.parent.mkdir(exist_ok=True)
         if path.name == bad:
@@ -168,7 +163,7 @@ def test_one_bad_pickle_among_good_ones_is_never_unpickled(bad, data_root, tmp_p
         else:
             path.symlink_to((data_root / file).resolve())
     with pytest.raises(DataError, match="cifar10: cannot be read"):
-        load("cifar10", tmp_path)
+        SETS["cifar10"].load(tmp_path)
     assert not trace.exists()
 
 
@@ -176,7 +171,7 @@ def test_objects_in_an_npz_are_refused_unread(tmp_path):
     trace = tmp_path / "unpickled"
     save_npz(tmp_path / "mnist.npz", tiny(), train_x=np.array([Bomb(trace)], dtype=object))
     with pytest.raises(DataError, match=r"mnist.npz cannot be read \(Object arrays cannot be loaded"):
-        load("mnist", tmp_path)
+        SETS["mnist"].load(tmp_path)
     assert not trace.exists()
 
 
@@ -184,30 +179,30 @@ def test_objects_in_an_npz_are_refused_unread(tmp_path):
 def test_a_broken_npz_is_one_clear_error(content, tmp_path):
     (tmp_path / "cifar10.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"cifar10: .*cifar10.npz cannot be read"):
-        load("cifar10", tmp_path)
+        SETS["cifar10"].load(tmp_path)
 
 
 def test_an_npz_without_an_array_names_it(tmp_path):
     np.savez(tmp_path / "mnist.npz", train_x=np.zeros(1))
     with pytest.raises(DataError, match="train_y is not a file in the archive"):
-        load("mnist", tmp_path)
+        SETS["mnist"].load(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\0\0\x08\x03" + b"\0" * 12])
 def test_broken_idx_files_are_one_clear_error(content, tmp_path):
-    for file in names.LAYOUTS["mnist"]:
+    for file in SETS["mnist"].files:
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     with pytest.raises(DataError, match="mnist: "):
-        load("mnist", tmp_path)
+        SETS["mnist"].load(tmp_path)
 
 
 @pytest.mark.parametrize("folder", [None, Path("nowhere")])
 @pytest.mark.parametrize("name", REAL)
 def test_an_absent_set_lists_the_ways_to_get_it(name, folder):
     with pytest.raises(DataError) as caught:
-        load(name, folder)
+        SETS[name].load(folder)
     first, *ways = str(caught.value).splitlines()
     assert first.startswith(f"{name}: no")
     assert [way.split("  ")[1] for way in ways] == [f"kdbench prepare {name}", "--data FOLDER", "--data FOLDER"]
@@ -220,42 +215,38 @@ def test_a_failed_download_says_why(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", fails)
     with pytest.raises(DataError, match=r"cifar10: could not be downloaded to .* \(no route to host\)"):
-        load("cifar10", tmp_path, download=True)
-
-
-def test_an_unknown_set_offers_the_nearest():
-    with pytest.raises(DataError, match="did you mean 'cifar100'"):
-        load("cifar1000", None)
+        SETS["cifar10"].load(tmp_path, download=True)
 
 
 def test_available_reads_no_contents(tmp_path):
-    assert available("synthetic10", None)
-    assert not available("cifar10", None)
-    assert not available("cifar10", tmp_path)
+    assert SETS["synthetic10"].available(tmp_path)
+    assert not SETS["cifar10"].available(tmp_path)
     (tmp_path / "cifar10.npz").touch()
-    assert available("cifar10", tmp_path)
-    for file in names.LAYOUTS["mnist"]:
-        assert not available("mnist", tmp_path)
+    assert SETS["cifar10"].available(tmp_path)
+    for file in SETS["mnist"].files:
+        assert not SETS["mnist"].available(tmp_path)
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    assert available("mnist", tmp_path)
+    assert SETS["mnist"].available(tmp_path)
 
 
 def test_class_names_are_the_official_ones(data_root):
-    assert names.CLASSES["mnist"] == tuple(torchvision.datasets.MNIST.classes)
-    assert names.CLASSES["fashionmnist"] == tuple(torchvision.datasets.FashionMNIST.classes)
+    assert SETS["mnist"].class_names == tuple(torchvision.datasets.MNIST.classes)
+    assert SETS["fashionmnist"].class_names == tuple(torchvision.datasets.FashionMNIST.classes)
     if (data_root / "cifar100.npz").is_file():
         with np.load(data_root / "cifar100.npz") as archive:
-            assert names.CLASSES["cifar100"] == tuple(archive["classes"])
+            assert SETS["cifar100"].class_names == tuple(archive["classes"])
     if (data_root / "cifar-10-batches-py").is_dir():
-        assert names.CLASSES["cifar10"] == tuple(torchvision.datasets.CIFAR10(data_root).classes)
+        assert SETS["cifar10"].class_names == tuple(torchvision.datasets.CIFAR10(data_root).classes)
 
 
 def test_every_torchvision_set_has_names_files_and_a_reader():
-    assert {name for name, entry in SETS.items() if entry.load() is from_torchvision} == set(REAL)
-    assert set(names.LAYOUTS) == set(datasets._TORCHVISION) == set(REAL)
+    assert REAL == ["cifar10", "cifar100", "fashionmnist", "mnist"]
     for name in REAL:
-        assert len(names.CLASSES[name]) == SETS[name].classes
+        assert len(SETS[name].class_names) == SETS[name].classes
+        assert SETS[name].files
+        assert hasattr(torchvision.datasets, SETS[name].reader)
+        assert SETS[SETS[name].stand_in].synthetic
 
 
 def test_datasets_imports_no_torch():
@@ -265,28 +256,28 @@ def test_datasets_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
-def own_set(monkeypatch, folder: Path, fingerprint: str) -> None:
-    """Register a set of the user's own, an archive of 6 training and 3 test images of 3 classes."""
-    entry = DataSet("bench.data.datasets:from_npz", 1, classes=3, channels=1, size=4, train=6, test=3)
-    monkeypatch.setitem(datasets.SETS, "own", replace(entry, fingerprint=fingerprint))
+OWN = DatasetInfo("own", classes=3, channels=1, size=4, train=6, test=3)
+
+
+def write_own(folder: Path) -> None:
+    """An archive of 6 training and 3 test images of 3 classes."""
     x = np.arange(9 * 16, dtype=np.uint8).reshape(9, 4, 4)
     y = np.arange(9) % 3
     np.savez(folder / "own.npz", train_x=x[:6], train_y=y[:6], test_x=x[6:], test_y=y[6:])
 
 
-def test_a_set_of_ones_own_says_its_fingerprint_then_loads(tmp_path, monkeypatch):
-    own_set(monkeypatch, tmp_path, "")
-    assert available("own", tmp_path)
+def test_a_set_of_ones_own_says_its_fingerprint_then_loads(tmp_path):
+    write_own(tmp_path)
+    assert OWN.available(tmp_path)
     with pytest.raises(DataError, match=r'needs fingerprint="([0-9a-f]{16})"') as told:
-        load("own", tmp_path)
-    own_set(monkeypatch, tmp_path, str(told.value).split('"')[1])
-    images = load("own", tmp_path)
-    assert images.classes == ("0", "1", "2")
+        OWN.load(tmp_path)
+    images = replace(OWN, fingerprint=str(told.value).split('"')[1]).load(tmp_path)
+    assert OWN.shown_names == ("0", "1", "2")
     assert images.train_y.tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_a_set_of_ones_own_that_is_absent(tmp_path, monkeypatch):
-    own_set(monkeypatch, tmp_path, "")
-    assert not available("own", tmp_path / "elsewhere")
+def test_a_set_of_ones_own_that_is_absent(tmp_path):
+    write_own(tmp_path)
+    assert not OWN.available(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="--data FOLDER"):
-        load("own", tmp_path / "elsewhere")
+        OWN.load(tmp_path / "elsewhere")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from bench.data.names import CLASSES
 from bench.data.wordvectors import (
     class_vectors,
     distances,
@@ -18,6 +17,7 @@ from bench.data.wordvectors import (
     write_matrix,
 )
 from bench.errors import WordsError
+from bench.registry import SETS
 
 SHIPPED = Path(__file__).parents[2] / "recipes" / "ffdwv" / "words"
 WORDS = ["apple", "Dog", "dogs", "maple", "tree", "sweet_peppers", "ice-cream"]
@@ -285,9 +285,9 @@ def test_only_distances_are_written_as_distances(tmp_path):
 )
 def test_the_shipped_distances_are_those_of_the_vectors(name, labels, data_root):
     table = read_distances(SHIPPED / f"{name}-raw-euclidean.csv")
-    assert table.classes == CLASSES[name]
+    assert table.classes == SETS[name].class_names
     path = data_root / "wordvectors" / "googlenews-subset.bin"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
-    made = distances(class_vectors(path, CLASSES[name], labels), "raw", "euclidean")
+    made = distances(class_vectors(path, SETS[name].class_names, labels), "raw", "euclidean")
     np.testing.assert_array_equal(table.matrix, made.round(6))

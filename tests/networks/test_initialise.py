@@ -1,5 +1,8 @@
+import copy
 import math
+from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,13 +10,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench.rng import generator
-from bench.networks import Network, build, initialise
+from bench.networks.base import Initial
+from bench.networks.initial import initialise
+from bench.networks.resnet import ResNet
 
-PARAMS = {"depth": 8, "block": "basic", "shortcut": "B", "width": 1.0}
+NET = ResNet(depth=8, block="basic", shortcut="B", width=1.0)
 
 
-def resnet(seed: int = 1, purpose: str = "weights/0") -> Network:
-    net = build("resnet", PARAMS, classes=10, channels=3, size=8)
+def resnet(seed: int = 1, purpose: str = "weights/0") -> nn.Module:
+    net = NET.build(classes=10, channels=3, size=8)
     initialise(net, generator(seed, purpose))
     return net
 
@@ -49,7 +54,7 @@ def test_the_first_draws_are_those_of_the_generator() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_parameter_and_statistic_is_set(dtype: torch.dtype) -> None:
-    net = build("resnet", PARAMS, classes=10, channels=3, size=8).to(dtype)
+    net = NET.build(classes=10, channels=3, size=8).to(dtype)
     state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     for tensor in state.values():
         tensor.data.fill_(math.nan)
@@ -59,7 +64,7 @@ def test_every_parameter_and_statistic_is_set(dtype: torch.dtype) -> None:
 
 
 def test_draws_do_not_depend_on_the_memory_format() -> None:
-    net = build("resnet", PARAMS, classes=10, channels=3, size=8).to(memory_format=torch.channels_last)
+    net = NET.build(classes=10, channels=3, size=8).to(memory_format=torch.channels_last)
     initialise(net, generator(1, "weights/0"))
     assert torch.equal(weights(net), weights(resnet()))
 
@@ -79,7 +84,7 @@ def test_the_distributions() -> None:
         assert parameter.std().item() == pytest.approx(1 / 20 / math.sqrt(3), rel=0.1)
 
 
-@pytest.mark.parametrize("module", [nn.LayerNorm(4), nn.ConvTranspose2d(2, 2, 3), nn.PReLU()])
+@pytest.mark.parametrize("module", [nn.ConvTranspose2d(2, 2, 3), nn.PReLU()])
 def test_a_module_without_a_rule_is_a_type_error(module: nn.Module) -> None:
     with pytest.raises(TypeError, match=f"1: no rule .* {type(module).__name__}"):
         initialise(nn.Sequential(nn.Linear(2, 2), module), generator(1, "weights/0"))
@@ -90,3 +95,58 @@ def test_parameters_outside_a_module_with_a_rule_are_a_type_error() -> None:
     net.register_parameter("scale", nn.Parameter(torch.ones(1)))
     with pytest.raises(TypeError, match=r"the network: no rule .* Sequential"):
         initialise(net, generator(1, "weights/0"))
+
+
+def test_the_frameworks_own_rule_is_that_of_pytorch() -> None:
+    net = nn.Sequential(nn.Conv2d(64, 96, (3, 5)), nn.Linear(400, 300))
+    initialise(net, generator(1, "weights/0"), "framework")
+    for module in net:
+        reference = copy.deepcopy(module)
+        reference.reset_parameters()
+        for parameter, expected in zip(module.parameters(), reference.parameters(), strict=True):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            assert parameter.abs().max().item() <= bound
+            assert expected.abs().max().item() <= bound
+            assert parameter.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+            assert expected.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+
+
+def test_he_in_all_layers() -> None:
+    net = nn.Sequential(nn.Conv2d(64, 96, (3, 5)), nn.Linear(400, 300))
+    initialise(net, generator(1, "weights/0"), "he_all")
+    for module, fan_in in zip(net, (64 * 15, 400), strict=True):
+        assert module.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.02)
+        assert not module.bias.any()
+
+
+@pytest.mark.parametrize("rule", get_args(Initial))
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.LayerNorm([4, 2, 2]), nn.GroupNorm(2, 4)])
+def test_normalisation_layers_begin_as_the_identity(norm: nn.Module, rule: Initial) -> None:
+    for parameter in norm.parameters():
+        parameter.data.fill_(math.nan)
+    initialise(nn.Sequential(norm), generator(1, "weights/0"), rule)
+    assert (norm.weight == 1).all()
+    assert not norm.bias.any()
+
+
+def test_a_module_may_draw_its_own_weights() -> None:
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.empty(3))
+
+        @torch.no_grad()
+        def draw_weights(self, generator: np.random.Generator) -> None:
+            self.scale.copy_(torch.from_numpy(generator.uniform(1, 2, 3)))
+
+    net = nn.Sequential(Scale())
+    initialise(net, generator(1, "weights/0"))
+    torch.testing.assert_close(net[0].scale.double(), torch.from_numpy(generator(1, "weights/0").uniform(1, 2, 3)))
+
+
+def test_what_takes_no_gradient_keeps_its_values() -> None:
+    frozen = nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2)).requires_grad_(False)
+    frozen[1].running_mean.fill_(7.0)
+    before = copy.deepcopy(frozen.state_dict())
+    initialise(frozen, generator(1, "weights/0"))
+    assert all(torch.equal(value, before[name]) for name, value in frozen.state_dict().items())

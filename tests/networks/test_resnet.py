@@ -11,13 +11,13 @@ from torch.nn.functional import batch_norm, conv2d
 
 from bench.rng import generator
 from bench.errors import RecipeError
-from bench.networks import Network, build, initialise
-from bench.registry import NETWORKS
+from bench.networks.initial import initialise
+from bench.networks.resnet import ResNet
 
 
-def resnet(depth: int = 8, block: str = "basic", shortcut: str = "A", width: float = 1.0, **shape: int) -> Network:
+def resnet(depth: int = 8, block: str = "basic", shortcut: str = "A", width: float = 1.0, **shape: int) -> nn.Module:
     shape = {"classes": 10, "channels": 3, "size": 8} | shape
-    net = build("resnet", {"depth": depth, "block": block, "shortcut": shortcut, "width": width}, **shape)
+    net = ResNet(depth, block, shortcut, width).build(**shape)
     initialise(net, generator(1, "weights/0"))
     return net
 
@@ -105,7 +105,7 @@ def test_shapes_of_logits_and_features(depth: int, block: str, shortcut: str, wi
 def test_recipes_are_told_the_true_shapes(blocks: int, block: str, width: float, size: int) -> None:
     depth = {"basic": 6, "bottleneck": 9}[block] * blocks + 2
     out = resnet(depth, block, width=width)(images(2, size))
-    told = NETWORKS["resnet"].features(size=size, depth=depth, block=block, shortcut="A", width=width)
+    told = ResNet(depth, block, "A", width).features(size)
     assert {name: (2, channels, side, side) for name, (channels, side) in told.items()} == {
         name: tuple(f.shape) for name, f in out.features.items() if f.ndim == 4
     }

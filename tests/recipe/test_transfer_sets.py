@@ -37,7 +37,7 @@ def test_a_transfer_set_is_an_edge_of_the_graph(tmp_path: Path) -> None:
     source = students[0].sources["transfer_set"]
     assert (source.kind, source.name, source.seed) == ("synthesise", "small/zero-shot.impressions", 1)
     assert source.sources.keys() == {"teacher"}
-    assert source.teacher is students[0].teacher
+    assert source.teachers == students[0].teachers
     assert source.recipe["networks"] == []
     assert all("transfer_set" not in run.recipe for run in students)
 

@@ -22,14 +22,14 @@ def evaluated(recipes: Library, store: Store, row: str, errors: list[float]) -> 
     store.add(record(run, results=[Result(sum(errors) / len(errors), None, None)], curve=curve))
 
 
-def sheet(recipes: Library, store: Store, folder: Path):
+def report(recipes: Library, store: Store, folder: Path):
     return build(recipes, "small", store, Costs.read(folder / "costs.json"))
 
 
 def test_ensembles_stand_beside_the_published_one(tmp_path: Path) -> None:
     recipes, store = library(tmp_path, COLUMN, PUBLISHED), Store(tmp_path / "results")
     evaluated(recipes, store, "plain", [28.0, 29.0, 30.0])
-    made = sheet(recipes, store, tmp_path)
+    made = report(recipes, store, tmp_path)
     lines = {line.name: line.ensemble for line in made.lines}
     found = lines["plain"]
     assert found is not None
@@ -53,7 +53,7 @@ def test_a_claim_that_ensembles_are_alike(tmp_path: Path, kd: float | None, word
     evaluated(recipes, store, "plain", [29.0, 29.0, 29.0])
     if kd is not None:
         evaluated(recipes, store, "kd", [kd])
-    assert sheet(recipes, store, tmp_path).claims[0].verdict.word == word
+    assert report(recipes, store, tmp_path).claims[0].verdict.word == word
 
 
 def test_such_a_claim_needs_the_column(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from bench.report.curves import Curve
 from bench.report.figures import gallery, heatmap, learning_curves
-from bench.report.traces import Trace
 
 
 @pytest.mark.parametrize("count", [2, 10, 100])
@@ -64,9 +64,9 @@ def test_a_gallery_stretches_each_image_to_its_own_range(tmp_path):
 
 
 def test_seeds_of_one_run_share_a_line_of_the_legend_and_each_quantity_has_a_panel(tmp_path):
-    first, second = (Trace("table/fsp", seed, (79, 158), (12.0, 20.0 + seed)) for seed in (1, 2))
-    alone = Trace("table/alone", 1, (79, 158), (4.0, float("nan")))
-    flow = Trace("table/fsp.flow: fsp", 1, (79, 100), (3.0, 0.5))
+    first, second = (Curve("table/fsp", seed, (79, 158), (12.0, 20.0 + seed)) for seed in (1, 2))
+    alone = Curve("table/alone", 1, (79, 158), (4.0, float("nan")))
+    flow = Curve("table/fsp.flow: fsp", 1, (79, 100), (3.0, 0.5))
     panels = {"Loss": [flow], "Test accuracy (%)": [first, alone, second]}
     for name in ("a.svg", "b.svg"):
         learning_curves(panels, "Title\nshort profile: not a result of the paper", tmp_path / name)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs
+from bench.cost import Costs, iterations
 from bench.errors import RecipeError
 from bench.recipe import Library, load
-from bench.report.costing import iterations
+from bench.report.model import Report
 from bench.report.render import render
-from bench.report.sheet import Sheet
 from bench.report.table import build
 from bench.store import Store
 from tests.handmade import SMALL, changed, library, write
@@ -31,13 +30,13 @@ PRINTED = {
 }
 
 
-def sheet(library: Library, name: str, folder: Path) -> Sheet:
+def report(library: Library, name: str, folder: Path) -> Report:
     return build(library, name, Store(folder), Costs.read(ROOT / "results" / "costs.json"))
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_as_printed(name: str, tmp_path: Path) -> None:
-    cells = {line.name: line.costs["iterations"] for line in sheet(SHIPPED, name, tmp_path).lines}
+    cells = {line.name: line.costs["iterations"] for line in report(SHIPPED, name, tmp_path).lines}
     scored = {row: cell for row, cell in cells.items() if cell.published is not None}
     assert {row: cell.derived for row, cell in scored.items()} == PRINTED[name]
     assert {row: cell.published for row, cell in scored.items()} == PRINTED[name]
@@ -75,7 +74,7 @@ def test_a_stage_without_a_seed_counts_for_each(tmp_path: Path) -> None:
 
 
 def test_a_row_may_have_another_number_of_networks(tmp_path: Path) -> None:
-    found = library(tmp_path, ("    value: [3, 2, 1]\n", "    value: [3, 2, 1]\n    nets: 3\n"))
+    found = library(tmp_path, ("    priority: [3, 2, 1]\n", "    priority: [3, 2, 1]\n    nets: 3\n"))
     assert of_small(found, "plain") == 30_000
     assert of_small(found, "kd") == 10_000
 
@@ -91,7 +90,7 @@ def test_a_column_of_whole_numbers_that_agree_or_do_not(tmp_path: Path) -> None:
     row = table.rows["teacher"]
     wrong = replace(row, published={**row.published, "iterations": replace(row.published["iterations"], value=64_000)})
     text = render(
-        sheet(Library({table.name: replace(table, rows={**table.rows, "teacher": wrong})}), table.name, tmp_path),
+        report(Library({table.name: replace(table, rows={**table.rows, "teacher": wrong})}), table.name, tmp_path),
         "text",
     )
     assert "63000 / 63000" in text

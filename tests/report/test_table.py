@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -15,10 +14,11 @@ import pytest
 from bench.cost import Cost, Costs
 from bench.errors import UsageError
 from bench.graph import Run, plan
+from bench.networks.base import Network
 from bench.profiles import Profile
 from bench.recipe import Library, load
+from bench.report.model import Report, ReportRow
 from bench.report.render import Format, render
-from bench.report.sheet import Line, Sheet
 from bench.report.table import build
 from bench.store import Record, Result, Store
 from tests import handmade
@@ -32,9 +32,9 @@ LIBRARY = load(GOLDEN / "recipes")
 class FakeCosts:
     """Depth 8: 25 million multiply-adds, 0.08 million parameters; depth 14: twice that; others were never counted."""
 
-    def get(self, name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> Cost | None:
-        assert (name, classes, channels, size) == ("resnet", 100, 3, 32)
-        return {8: Cost(25_000_000, 80_000), 14: Cost(50_000_000, 160_000)}.get(params["depth"])
+    def get(self, network: Network, classes: int, channels: int, size: int) -> Cost | None:
+        assert (network.name, classes, channels, size) == ("resnet", 100, 3, 32)
+        return {8: Cost(25_000_000, 80_000), 14: Cost(50_000_000, 160_000)}.get(network.params["depth"])
 
 
 def record(run: Run, *errors: tuple[float | None, float], **said: Any) -> Record:
@@ -60,14 +60,14 @@ class Results:
     def add(
         self, row: str, *errors: tuple[float | None, float], seed: int = 1, profile: Profile = "paper", **said: Any
     ) -> None:
-        run = plan(self.library, [self.name], profile, absent=lambda name: True).rows[self.name, row][seed]
+        run = plan(self.library, [self.name], profile).rows[self.name, row][seed]
         self.store.add(record(run, *errors, **said))
 
-    def sheet(self, smaller: Profile | None = None) -> Sheet:
-        return build(self.library, self.name, self.store, FakeCosts(), smaller=smaller, absent=lambda name: True)
+    def report(self, smaller: Profile | None = None) -> Report:
+        return build(self.library, self.name, self.store, FakeCosts(), smaller=smaller)
 
-    def line(self, row: str) -> Line:
-        return line_of(self.sheet(), row)
+    def line(self, row: str) -> ReportRow:
+        return line_of(self.report(), row)
 
 
 @pytest.fixture
@@ -75,17 +75,17 @@ def results(tmp_path: Path) -> Results:
     return Results(tmp_path)
 
 
-def line_of(sheet: Sheet, row: str) -> Line:
-    return next(line for line in sheet.lines if line.name == row)
+def line_of(report: Report, row: str) -> ReportRow:
+    return next(line for line in report.lines if line.name == row)
 
 
-def notes_of(sheet: Sheet, row: str, column: str) -> list[str]:
-    return [sheet.footnotes[mark - 1] for mark in line_of(sheet, row).marks.get(column, ())]
+def notes_of(report: Report, row: str, column: str) -> list[str]:
+    return [report.footnotes[mark - 1] for mark in line_of(report, row).marks.get(column, ())]
 
 
 @pytest.fixture
-def full(results: Results) -> Sheet:
-    """A sheet with something of everything."""
+def full(results: Results) -> Report:
+    """A report with something of everything."""
     for seed, last in enumerate([30.1, 30.0, 30.05], 1):
         results.add("plain", (last, last - 0.2), seed=seed)
     for seed, best in enumerate([25.1, 27.0, 23.5], 1):
@@ -100,7 +100,7 @@ def full(results: Results) -> Sheet:
     results.add("staged", (27.9, 27.4), id="paper-old", versions={"engine": 0})
     for seed in (1, 2):
         results.add("kd", (97.0 + seed, 96.5), seed=seed, profile="smoke")
-    return results.sheet("smoke")
+    return results.report("smoke")
 
 
 def rounded(text: str) -> str:
@@ -109,7 +109,7 @@ def rounded(text: str) -> str:
 
 
 @pytest.mark.parametrize("form", get_args(Format))
-def test_golden(full: Sheet, form: Format) -> None:
+def test_golden(full: Report, form: Format) -> None:
     """KDBENCH_GOLDEN=write writes the expected files anew (and fails, so that nobody leaves it on)."""
     path, text = GOLDEN / f"small.{SUFFIXES[form]}", rounded(render(full, form))
     if os.environ.get("KDBENCH_GOLDEN") == "write":
@@ -118,12 +118,12 @@ def test_golden(full: Sheet, form: Format) -> None:
     assert text == path.read_text(encoding="utf-8"), "set KDBENCH_GOLDEN=write to accept the new text"
 
 
-def test_text_fits_a_terminal(full: Sheet) -> None:
+def test_text_fits_a_terminal(full: Report) -> None:
     text = render(replace(full, smaller=None), "text")
     assert max(map(len, text.splitlines())) <= 160
 
 
-def test_csv_has_full_precision_and_no_marks(full: Sheet) -> None:
+def test_csv_has_full_precision_and_no_marks(full: Report) -> None:
     rows = {row["row"]: row for row in csv.DictReader(io.StringIO(render(full, "csv")))}
     assert [*rows] == [line.name for line in full.lines]
     dml = line_of(full, "dml").measured[0]
@@ -134,7 +134,7 @@ def test_csv_has_full_precision_and_no_marks(full: Sheet) -> None:
     assert rows["nothing"]["available"] == "False"
 
 
-def test_json_is_the_complete_sheet(full: Sheet) -> None:
+def test_json_is_the_complete_sheet(full: Report) -> None:
     said = json.loads(render(full, "json"))
     assert said["footnotes"] == [*full.footnotes]
     assert [line["verdict"] and line["verdict"]["word"] for line in said["lines"]] == [
@@ -143,7 +143,7 @@ def test_json_is_the_complete_sheet(full: Sheet) -> None:
     assert said["lines"][0]["measured"][0]["values"] == {"1": 30.1, "2": 30.0, "3": 30.05}
 
 
-def test_latex_is_balanced_and_escaped(full: Sheet) -> None:
+def test_latex_is_balanced_and_escaped(full: Report) -> None:
     text = render(full, "latex")
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
     assert r"100 \% made\_up \& for tests" in text
@@ -204,7 +204,7 @@ def test_a_diverged_run_is_shown_and_not_averaged(results: Results) -> None:
     results.add("plain", (None, 80.0), seed=3, status="diverged")
     measured = results.line("plain").measured[0]
     assert (measured.mean, measured.diverged, measured.planned) == (30.0, 1, 3)
-    assert "2/3 seeds, 1 NaN" in render(results.sheet(), "text")
+    assert "2/3 seeds, 1 NaN" in render(results.report(), "text")
 
 
 def test_a_row_whose_every_run_diverged_is_undecided(results: Results) -> None:
@@ -219,14 +219,14 @@ def test_older_versions_are_shown_with_a_footnote(results: Results) -> None:
     for seed in (1, 2, 3):
         results.add("plain", (30.0, 29.0), seed=seed, **({"id": "paper-old", "versions": {}} if seed == 1 else {}))
     changed = "data, engine, method vanilla, network resnet, optimizer sgd, set cifar100"
-    sheet = results.sheet()
-    assert notes_of(sheet, "plain", "measured") == [f"1 of 3 runs was made by an older version of {changed}"]
-    assert len(line_of(sheet, "plain").measured[0].values) == 3
+    report = results.report()
+    assert notes_of(report, "plain", "measured") == [f"1 of 3 runs was made by an older version of {changed}"]
+    assert len(line_of(report, "plain").measured[0].values) == 3
 
 
 def test_an_older_version_of_a_source_has_a_footnote_too(results: Results) -> None:
     results.add("kd", (30.0, 29.0), id="paper-old")
-    (note,) = notes_of(results.sheet(), "kd", "measured")
+    (note,) = notes_of(results.report(), "kd", "measured")
     assert note == "1 of 1 runs was made by an older version of a run that they take from"
 
 
@@ -234,32 +234,32 @@ def test_the_current_version_hides_an_older_one(results: Results) -> None:
     results.add("plain", (50.0, 50.0), id="paper-old")
     results.add("plain", (30.0, 29.0))
     assert results.line("plain").measured[0].values == {1: 30.0}
-    assert not notes_of(results.sheet(), "plain", "measured")
+    assert not notes_of(results.report(), "plain", "measured")
 
 
 def test_mixed_precision_has_a_footnote(results: Results) -> None:
     results.add("plain", (30.0, 29.0))
     results.add("plain", (30.0, 29.0), seed=2, precision="float32")
-    assert notes_of(results.sheet(), "plain", "measured") == ["runs in bfloat16 and float32"]
+    assert notes_of(results.report(), "plain", "measured") == ["runs in bfloat16 and float32"]
 
 
 def test_different_trainings_of_one_teacher_have_a_footnote(results: Results) -> None:
     for seed, digest in enumerate(["one", "one", "two"], 1):
         taken = {"teacher": {"record": "any", "artifact": digest}}
-        assert not notes_of(results.sheet(), "kd", "measured")
+        assert not notes_of(results.report(), "kd", "measured")
         results.add("kd", (30.0, 29.0), seed=seed, taken=taken)
-    (note,) = notes_of(results.sheet(), "kd", "measured")
+    (note,) = notes_of(results.report(), "kd", "measured")
     assert note == "the runs saw different teachers: what the recipe names was made more than once"
 
 
-def test_a_row_that_the_paper_leaves_out(full: Sheet) -> None:
+def test_a_row_that_the_paper_leaves_out(full: Report) -> None:
     line = line_of(full, "nothing")
     assert (line.available, line.measured, line.verdict) == (False, (), None)
     shown = next(row for row in render(full, "markdown").splitlines() if "Left out" in row)
     assert shown.count("N/A") == shown.count("|") - 3
 
 
-def test_an_unscored_row_has_numbers_and_no_verdict(full: Sheet) -> None:
+def test_an_unscored_row_has_numbers_and_no_verdict(full: Report) -> None:
     line = line_of(full, "control")
     assert [m.mean for m in line.measured] == [30.2, 29.9]
     assert line.verdict is None
@@ -273,45 +273,45 @@ def test_a_row_without_a_published_error_has_numbers_and_no_verdict(results: Res
     results.add("plain", (30.2, 29.9))
     line = results.line("plain")
     assert ([m.mean for m in line.measured], line.verdict) == ([30.2, 29.9], None)
-    assert "not published" in render(results.sheet(), "text")
+    assert "not published" in render(results.report(), "text")
 
 
 def test_a_smaller_profile_is_never_mixed_in(results: Results) -> None:
     for seed in (1, 2):
         results.add("plain", (97.0, 96.0), seed=seed, profile="smoke")
-    sheet = results.sheet("smoke")
-    line = line_of(sheet, "plain")
+    report = results.report("smoke")
+    line = line_of(report, "plain")
     assert line.measured[0].values == {}
     assert line.verdict is not None
     assert line.verdict.word == "no runs yet"
     assert [(m.values, m.difference, m.verdict) for m in line.smaller] == [({1: 97.0, 2: 97.0}, None, None)]
-    assert notes_of(sheet, "plain", "smaller") == ["made on synthetic100, a stand-in for cifar100"]
-    text = render(sheet, "text")
+    assert notes_of(report, "plain", "smaller") == ["made on synthetic100, a stand-in for cifar100"]
+    text = render(report, "text")
     assert "smoke profile:" in text
     assert "not a result" in text
-    assert "smoke" not in render(results.sheet(), "text")
+    assert "smoke" not in render(results.report(), "text")
 
 
 def test_without_paper_runs_the_report_says_how_many_are_missing(results: Results) -> None:
     runs = len(plan(LIBRARY, ["small"], "paper").runs)
-    assert f"no paper-profile run yet: {runs} runs to train" in render(results.sheet(), "text")
+    assert f"no paper-profile run yet: {runs} runs to train" in render(results.report(), "text")
 
 
-def test_provenance_is_that_of_the_paper_runs(full: Sheet) -> None:
+def test_provenance_is_that_of_the_paper_runs(full: Report) -> None:
     made = full.provenance
     assert (made.records, made.commits) == (14, ("0123456789abcdef", "unknown"))
     assert made.devices == ("Another GPU", "Imaginary GPU")
     assert (made.first, made.last) == ("2031-01-01T00:00:00+00:00", "2031-01-03T00:00:00+00:00")
 
 
-def test_footnotes_are_numbered_by_first_use_and_never_repeated(full: Sheet) -> None:
+def test_footnotes_are_numbered_by_first_use_and_never_repeated(full: Report) -> None:
     columns = ("label", "published", "measured", "verdict", *full.columns[1:], "smaller")
     used = [mark for line in full.lines for column in columns for mark in line.marks.get(column, ())]
     assert list(dict.fromkeys(used)) == list(range(1, len(full.footnotes) + 1))
     assert len(set(full.footnotes)) == len(full.footnotes)
 
 
-def test_assumptions_show_the_value_that_was_assumed(full: Sheet) -> None:
+def test_assumptions_show_the_value_that_was_assumed(full: Report) -> None:
     assert full.assumed == (
         "schedule.batch = 50 (assumed): the paper names no batch size",
         "network (assumed): the shortcut is not stated",
@@ -322,7 +322,7 @@ def test_assumptions_show_the_value_that_was_assumed(full: Sheet) -> None:
     ]
 
 
-def test_claims_follow_both_rows_and_are_paired_by_seed(full: Sheet) -> None:
+def test_claims_follow_both_rows_and_are_paired_by_seed(full: Report) -> None:
     kd, dml, control = full.claims
     assert kd.verdict.word == "holds"
     assert kd.verdict.n == 3
@@ -330,7 +330,15 @@ def test_claims_follow_both_rows_and_are_paired_by_seed(full: Sheet) -> None:
     assert control.verdict.word == "undecided"
 
 
-def test_costs_of_a_step_and_of_the_whole_training(full: Sheet) -> None:
+def test_unknown_multiply_adds_leave_the_parameters(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeCosts, "get", lambda *args: Cost(None, 80_000))
+    line = results.line("plain")
+    assert (line.costs["params"].derived, line.costs["trcost"].derived) == (0.08, None)
+    assert (line.training.own, line.training.whole) == (None, None)
+    assert re.search(r"Plain \S+ +- +-\n", render(results.report(), "text"))
+
+
+def test_costs_of_a_step_and_of_the_whole_training(full: Report) -> None:
     images = 50_000 * 10
     plain, kd, staged = (line_of(full, row) for row in ("plain", "kd", "staged"))
     assert kd.costs["trcost"].derived == pytest.approx(2 * (0.25 + 0.5))
@@ -343,25 +351,25 @@ def test_costs_of_a_step_and_of_the_whole_training(full: Sheet) -> None:
     assert line_of(full, "dml").training.own == images * 2 * (3 * 75_000_000 + 25_000_000)
 
 
-def test_a_network_that_was_not_counted_is_shown_as_unknown(full: Sheet) -> None:
+def test_a_network_that_was_not_counted_is_shown_as_unknown(full: Report) -> None:
     line = line_of(full, "large")
     assert (line.costs["tecost"].derived, line.costs["tecost"].verdict, line.training.own) == (None, None, None)
     assert any("Not counted yet" in row and "2 / -" in row for row in render(full, "text").splitlines())
 
 
-def ffdwv(tmp_path: Path, table: str) -> Sheet:
+def ffdwv(tmp_path: Path, table: str) -> Report:
     return build(load(ROOT / "recipes"), table, Store(tmp_path), Costs.read(ROOT / "results" / "costs.json"))
 
 
 def test_training_costs_of_ffdwv_contradict_their_definition(tmp_path: Path) -> None:
-    sheet = ffdwv(tmp_path, "ffdwv-table3")
-    words = {line.name: {m: c.verdict.word for m, c in line.costs.items() if c.verdict} for line in sheet.lines}
+    report = ffdwv(tmp_path, "ffdwv-table3")
+    words = {line.name: {m: c.verdict.word for m, c in line.costs.items() if c.verdict} for line in report.lines}
     assert {row: tuple(said.values()) for row, said in words.items() if said} == {
         **dict.fromkeys(["kd-resnet32", "dml-resnet32", "dml-resnet110"], ("agrees", "agrees")),
         **dict.fromkeys(["ffdwv-resnet32", "ffdwv-resnet110"], ("inconsistent", "agrees")),
     }
     for row, published in (("ffdwv-resnet32", "0.97"), ("ffdwv-resnet110", "0.59")):
-        generated, note = notes_of(sheet, row, "trcost")
+        generated, note = notes_of(report, row, "trcost")
         assert generated.startswith(f"published TrCost {published} is below TeCost")
         assert "so it cannot cost less" in generated
         assert "gain in error over the vanilla net" in note
@@ -397,7 +405,7 @@ def test_an_accuracy_table_shows_accuracies_and_compares_them(tmp_path: Path) ->
     assert measured.mean == pytest.approx(69.0)
     assert measured.difference == pytest.approx(-1.0)
     assert results.line("plain").verdict.word == "not reproduced"
-    text = render(results.sheet(), "text")
+    text = render(results.report(), "text")
     assert "Top-1 test accuracy in %, higher is better" in text
     # A claim is about errors whatever the table shows: KD has fewer.
     assert "KD beats the plain student: holds" in text

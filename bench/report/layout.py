@@ -1,11 +1,11 @@
-"""A sheet laid out for people: a table of short entries, a table of training costs, and lists; no format yet."""
+"""A report laid out for people: a table of short entries, a table of training costs, and lists; no format yet."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.recipe import Cell
 from bench.recipe.model import Metric, Quality
-from bench.report.sheet import Claimed, CostCell, Ensemble, Line, Measured, Provenance, Sheet
+from bench.report.model import Ensemble, Measured, Provenance, Report, ReportRow
 
 UNKNOWN = "?"
 ABSENT = "-"
@@ -62,38 +62,39 @@ class Page:
     blocks: tuple[Grid | Listing, ...]
 
 
-def lay_out(sheet: Sheet) -> Page:
-    """Arrange a sheet for reading."""
+def lay_out(report: Report) -> Page:
+    """Arrange a report for reading."""
+    claims = [(claimed.text, claimed.verdict.word, claimed.verdict.reason) for claimed in report.claims]
     blocks: list[Grid | Listing] = [
-        _main(sheet),
-        Listing("How to read it", _legend(sheet)),
-        Listing("Notes", sheet.footnotes, numbered=True),
-        Listing("Assumed in every row, since the paper does not say", sheet.assumed),
-        Listing("Deviations in every row", sheet.deviations),
-        Listing("Claims", tuple(_claim(claimed) for claimed in sheet.claims)),
-        _training(sheet),
-        Listing("Made from", (_provenance(sheet.provenance),)),
+        _comparison(report),
+        Listing("How to read it", _legend(report)),
+        Listing("Notes", report.footnotes, numbered=True),
+        Listing("Assumed in every row, since the paper does not say", report.assumed),
+        Listing("Deviations in every row", report.deviations),
+        Listing("Claims", tuple(f"{text}: {word}{reason and f' ({reason})'}" for text, word, reason in claims)),
+        _training(report),
+        Listing("Made from", (_provenance(report.provenance),)),
     ]
-    return Page(sheet.title, sheet.paper, tuple(b for b in blocks if (b.rows if isinstance(b, Grid) else b.items)))
+    return Page(report.title, report.paper, tuple(b for b in blocks if (b.rows if isinstance(b, Grid) else b.items)))
 
 
-def _main(sheet: Sheet) -> Grid:
-    columns: dict[str, tuple[str, Callable[[Line], Sequence[str]]]] = {
+def _comparison(report: Report) -> Grid:
+    columns: dict[str, tuple[str, Callable[[ReportRow], Sequence[str]]]] = {
         "published": ("Published", lambda line: _published(line.published)),
         "measured": ("Ours", lambda line: _measured(line.measured)),
-        "difference": ("Diff.", lambda line: _differences(line.measured)),
-        "verdict": ("Verdict", lambda line: [_verdict(line)]),
+        "difference": ("Diff.", _differences),
+        "verdict": ("Verdict", _verdict),
     }
-    for metric in sheet.columns:
+    for metric in report.columns:
         if metric in COST_NAMES:
             columns[metric] = (COST_NAMES[metric], _cost_column(metric))
         if metric == "ensemble":
             columns[metric] = ("Ensemble", lambda line: _ensemble(line.ensemble))
-    if sheet.smaller:
-        columns["smaller"] = (f"{sheet.smaller} profile:\nnot a result", _smaller)
-    headers = [sheet.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in columns.values())]
+    if report.smaller:
+        columns["smaller"] = (f"{report.smaller} profile:\nnot a result", _smaller)
+    headers = [report.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in columns.values())]
     rows = []
-    for line, group in zip(sheet.lines, _groups(sheet.lines), strict=True):
+    for line, group in zip(report.lines, _groups(report.lines), strict=True):
         label = Entry((line.label,), line.marks.get("label", ()))
         cells = (
             Entry(tuple(show(line)) if line.available else ("N/A",), line.marks.get(column, ()))
@@ -103,7 +104,7 @@ def _main(sheet: Sheet) -> Grid:
     return Grid("", tuple(Entry(tuple(header.split("\n"))) for header in headers), tuple(rows))
 
 
-def _groups(lines: Sequence[Line]) -> list[str]:
+def _groups(lines: Sequence[ReportRow]) -> list[str]:
     """The group of each line, empty where it is the line above's."""
     return [line.group if i == 0 or lines[i - 1].group != line.group else "" for i, line in enumerate(lines)]
 
@@ -120,59 +121,62 @@ def _published(cell: Cell | None) -> list[str]:
     return [f"{cell.value:.2f} ± {cell.spread:.2f}", f"{meaning}, n={runs}, {epoch}"]
 
 
-def _smaller(line: Line) -> list[str]:
-    ensembles = [line.smaller_ensemble] if line.smaller_ensemble and line.smaller_ensemble.mean is not None else []
-    return [*_measured(line.smaller), *(f"ensemble of {found.size}: {found.mean:.2f}" for found in ensembles)]
+def _smaller(line: ReportRow) -> list[str]:
+    ensemble = line.smaller_ensemble
+    if ensemble is None or ensemble.mean is None:
+        return _measured(line.smaller)
+    return [*_measured(line.smaller), f"ensemble of {ensemble.size}: {ensemble.mean:.2f}"]
 
 
 def _measured(measured: Sequence[Measured]) -> list[str]:
     """For example ``last 30.41 ± 0.12``, ``best 30.02 ± 0.10`` and ``2/3 seeds, 1 NaN``."""
     if not measured:
         return [ABSENT]
-    return [*(_mean(m) for m in measured if m.mean is not None), _count(measured[0])]
+    means = [
+        f"{m.protocol} {m.mean:.2f}" + ("" if m.sd is None else f" ± {m.sd:.2f}")
+        for m in measured
+        if m.mean is not None
+    ]
+    first = measured[0]
+    if len(first.values) == first.planned:
+        return [*means, f"n={first.planned}"]
+    diverged = f", {first.diverged} NaN" if first.diverged else ""
+    return [*means, f"{len(first.values)}/{first.planned} seeds{diverged}"]
 
 
-def _ensemble(found: Ensemble | None) -> list[str]:
+def _ensemble(ensemble: Ensemble | None) -> list[str]:
     """For example ``69.30 / 69.81 ± 0.12`` over ``3 networks, +0.51``."""
-    if found is None:
+    if ensemble is None:
         return [ABSENT]
-    published = ABSENT if found.published is None else f"{found.published:.2f}"
-    ours = ABSENT if found.mean is None else f"{found.mean:.2f}" + ("" if found.sd is None else f" ± {found.sd:.2f}")
-    difference = "" if found.difference is None else f", {found.difference:+.2f}"
-    return [f"{published} / {ours}", f"{found.size} networks{difference}"]
+    published = ABSENT if ensemble.published is None else f"{ensemble.published:.2f}"
+    ours = ABSENT if ensemble.mean is None else f"{ensemble.mean:.2f}"
+    spread = "" if ensemble.sd is None else f" ± {ensemble.sd:.2f}"
+    difference = "" if ensemble.difference is None else f", {ensemble.difference:+.2f}"
+    return [f"{published} / {ours}{spread}", f"{ensemble.size} networks{difference}"]
 
 
-def _mean(m: Measured) -> str:
-    spread = "" if m.sd is None else f" ± {m.sd:.2f}"
-    return f"{m.protocol} {m.mean:.2f}{spread}"
+def _differences(line: ReportRow) -> list[str]:
+    return [f"{m.difference:+.2f}" for m in line.measured if m.difference is not None] or [ABSENT]
 
 
-def _count(m: Measured) -> str:
-    if len(m.values) == m.planned:
-        return f"n={m.planned}"
-    return f"{len(m.values)}/{m.planned} seeds" + (f", {m.diverged} NaN" if m.diverged else "")
-
-
-def _differences(measured: Sequence[Measured]) -> list[str]:
-    return [f"{m.difference:+.2f}" for m in measured if m.difference is not None] or [ABSENT]
-
-
-def _verdict(line: Line) -> str:
+def _verdict(line: ReportRow) -> list[str]:
     if line.unscored is not None:
-        return "unscored"
+        return ["unscored"]
     if line.verdict is None:
-        return "not published"
-    return f"undecided: {line.verdict.reason}" if line.verdict.word == "undecided" else line.verdict.word
+        return ["not published"]
+    return [f"undecided: {line.verdict.reason}" if line.verdict.word == "undecided" else line.verdict.word]
 
 
-def _cost_column(metric: Metric) -> Callable[[Line], Sequence[str]]:
-    return lambda line: _cost(line.costs[metric])
+def _cost_column(metric: Metric) -> Callable[[ReportRow], Sequence[str]]:
+    """For example ``6.43 / 6.45`` over ``agrees``."""
 
+    def show(line: ReportRow) -> Sequence[str]:
+        cost = line.costs[metric]
+        published = ABSENT if cost.published is None else f"{cost.published:g}"
+        numbers = f"{published} / {_number(cost.derived)}"
+        return [numbers] if cost.verdict is None else [numbers, cost.verdict.word]
 
-def _cost(cost: CostCell) -> list[str]:
-    published = ABSENT if cost.published is None else f"{cost.published:g}"
-    numbers = f"{published} / {_number(cost.derived)}"
-    return [numbers] if cost.verdict is None else [numbers, cost.verdict.word]
+    return show
 
 
 def _number(value: float | None) -> str:
@@ -184,24 +188,19 @@ def _number(value: float | None) -> str:
     return f"{value:.2f}" if value == 0 or value >= 0.1 else f"{value:.3g}"
 
 
-def _legend(sheet: Sheet) -> tuple[str, ...]:
+def _legend(report: Report) -> tuple[str, ...]:
     fixed = (
-        f"Top-1 test {METRIC_LEGENDS[sheet.metric]} is better; {UNKNOWN} is not stated in the paper.",
+        f"Top-1 test {METRIC_LEGENDS[report.metric]} is better; {UNKNOWN} is not stated in the paper.",
         "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± sample standard deviation over n "
         "seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
-        f"Verdicts allow a margin of {sheet.margin:g} points. Costs: published / ours.",
+        f"Verdicts allow a margin of {report.margin:g} points. Costs: published / ours.",
     )
-    return (*fixed, *(LEGENDS[metric] for metric in sheet.columns if metric in LEGENDS))
+    return (*fixed, *(LEGENDS[metric] for metric in report.columns if metric in LEGENDS))
 
 
-def _claim(claimed: Claimed) -> str:
-    reason = f" ({claimed.verdict.reason})" if claimed.verdict.reason else ""
-    return f"{claimed.text}: {claimed.verdict.word}{reason}"
-
-
-def _training(sheet: Sheet) -> Grid:
-    lines = [line for line in sheet.lines if line.available]
-    headers = (sheet.grouped_by, "Row", "own stages", "with all that it takes from")
+def _training(report: Report) -> Grid:
+    lines = [line for line in report.lines if line.available]
+    headers = (report.grouped_by, "Row", "own stages", "with all that it takes from")
     rows = [
         (group, line.label, *(_number(n if n is None else n / 1e15) for n in (line.training.own, line.training.whole)))
         for line, group in zip(lines, _groups(lines), strict=True)

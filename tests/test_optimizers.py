@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.train.optim import adam, sgd
+from bench.errors import RecipeError
+from bench.optimizers import SGD, Adam
 
 # Momentum, Nesterov, weight decay.
 KINDS = [(0.9, True, 5e-4), (0.9, False, 1e-4), (0.5, True, 0.0), (0.0, False, 1e-2)]
@@ -37,7 +38,7 @@ def test_the_documented_formula_under_a_changing_rate(
     parameters = [nn.Parameter(torch.from_numpy(value.copy())) for value in start]
     plain = [PlainSGD(value, momentum, nesterov, weight_decay) for value in start]
     lr = torch.zeros((), dtype=torch.float64)
-    optimizer = sgd(parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+    optimizer = SGD(momentum, nesterov, weight_decay).build(parameters, lr)
     for rate in rates:
         lr.fill_(rate)  # in place, as a captured step needs it
         for parameter, other in zip(parameters, plain, strict=True):
@@ -59,7 +60,7 @@ def test_the_first_step_is_exactly_that_of_pytorch(
     ours, theirs = nn.Parameter(value.clone()), nn.Parameter(value.clone())
     settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     for parameter, optimizer in (
-        (ours, sgd([ours], lr, **settings)),
+        (ours, SGD(**settings).build([ours], lr)),
         (theirs, torch.optim.SGD([theirs], lr=lr, foreach=False, fused=False, **settings)),
     ):
         parameter.grad = gradient.clone()
@@ -70,7 +71,7 @@ def test_the_first_step_is_exactly_that_of_pytorch(
 def test_the_state_is_there_before_the_first_step() -> None:
     # A checkpoint restores into it, and a captured step must find it.
     parameter = nn.Parameter(torch.ones(3))
-    optimizer = sgd([parameter], torch.tensor(0.1), momentum=0.9, nesterov=True, weight_decay=0.0)
+    optimizer = SGD(momentum=0.9, nesterov=True, weight_decay=0.0).build([parameter], torch.tensor(0.1))
     buffer = optimizer.state[parameter]["momentum_buffer"]
     assert torch.equal(buffer, torch.zeros(3))
     parameter.grad = torch.full((3,), 2.0)
@@ -92,9 +93,17 @@ def test_adam_is_algorithm_1_of_its_paper():
 
     parameter = torch.nn.Parameter(torch.from_numpy(start.copy()))
     lr = torch.zeros(())
-    optimizer = adam([parameter], lr, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.1)
+    optimizer = Adam(beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.1).build([parameter], lr)
     for g, rate in zip(gradients, rates, strict=True):
         parameter.grad = torch.from_numpy(g)
         lr.fill_(rate)
         optimizer.step()
     np.testing.assert_allclose(parameter.detach().numpy(), theta, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.0, nesterov=True, weight_decay=0.0), Adam(1.0, 0.999, 1e-8, 0.0), Adam(0.9, 1.0, 1e-8, 0.0)]
+)
+def test_parameters_that_pytorch_refuses_or_that_never_forget(optimizer) -> None:
+    with pytest.raises(RecipeError):
+        optimizer.check()

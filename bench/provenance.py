@@ -6,17 +6,25 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench import __version__
+
 LIBRARIES = ("torch", "numpy", "torchvision")
 
 
 def commit() -> str | None:
-    """The commit of the code, marked where files differ from it; from KDBENCH_COMMIT on a machine without git."""
-    root = Path(__file__).parents[2]
+    """The commit of kdbench's own checkout, marked where files differ from it.
+
+    Without a checkout, as where it is installed from a wheel, what KDBENCH_COMMIT says; the repository of some project
+    that it happens to be installed within is not its own.
+    """
+    root = Path(__file__).parents[1]
     try:
-        head = _git(root, "rev-parse", "HEAD")
-        return f"{head} and local changes" if _git(root, "status", "--porcelain", "bench", "recipes") else head
+        if (root / ".git").exists():
+            head = _git(root, "rev-parse", "HEAD")
+            return f"{head} and local changes" if _git(root, "status", "--porcelain", "bench", "recipes") else head
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("KDBENCH_COMMIT")
+        pass
+    return os.environ.get("KDBENCH_COMMIT")
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -25,8 +33,8 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def libraries() -> dict[str, str]:
-    """Versions of Python and of what trains."""
-    found = {"python": platform.python_version()}
+    """Versions of kdbench, of Python and of what trains."""
+    found = {"kdbench": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:
             found[name] = version(name)

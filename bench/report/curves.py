@@ -11,7 +11,7 @@ from bench.store import Record
 
 
 @dataclass(frozen=True)
-class Trace:
+class Curve:
     """One quantity of one network after each epoch; NaN where its run diverged. ``name`` does not tell the seed."""
 
     name: str
@@ -20,30 +20,30 @@ class Trace:
     values: tuple[float, ...]
 
 
-def quality_traces(run: Run, record: Record, metric: Quality) -> list[Trace]:
+def quality_curves(run: Run, record: Record, metric: Quality) -> list[Curve]:
     """The test error or accuracy (%) of each network of a run."""
 
-    def shown(network: Mapping[str, Any]) -> float:
+    def quality(network: Mapping[str, Any]) -> float:
         error: float = network["test_error"]
         return error if metric == "error" else 100 - error
 
-    return [_trace(run, record, run.name, k, shown) for k in range(len(record.curve[0]["networks"]))]
+    return [_curve(run, record, run.name, k, quality) for k in range(len(record.curve[0]["networks"]))]
 
 
-def loss_traces(run: Run, record: Record) -> list[Trace]:
+def loss_curves(run: Run, record: Record) -> list[Curve]:
     """Each loss term of each network of a run: the mean over an epoch, weighted as it was trained."""
 
     def term(name: str) -> Callable[[Mapping[str, Any]], float | None]:
         return lambda network: network["loss"][name]
 
     return [
-        _trace(run, record, f"{run.name}: {name}", k, term(name))
+        _curve(run, record, f"{run.name}: {name}", k, term(name))
         for k, network in enumerate(record.curve[0]["networks"])
         for name in network["loss"]
     ]
 
 
-def _trace(run: Run, record: Record, name: str, k: int, value: Callable[[Mapping[str, Any]], float | None]) -> Trace:
-    found = [value(entry["networks"][k]) for entry in record.curve]
+def _curve(run: Run, record: Record, name: str, k: int, value: Callable[[Mapping[str, Any]], float | None]) -> Curve:
+    values = [value(entry["networks"][k]) for entry in record.curve]
     steps = tuple(steps_taken(run, entry["epoch"]) for entry in record.curve)
-    return Trace(name, run.seed, steps, tuple(float("nan") if number is None else number for number in found))
+    return Curve(name, run.seed, steps, tuple(float("nan") if number is None else number for number in values))

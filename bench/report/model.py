@@ -1,4 +1,4 @@
-"""A finished table as plain values: everything that any of its formats can show, and nothing about how."""
+"""A report as plain values: everything that any of its formats can show, and nothing about how."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportRow:
     """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes."""
 
     name: str
@@ -115,8 +115,11 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table of a paper beside its reproduction. ``smaller`` names the reduced profile shown apart, if any."""
+class Report:
+    """A table of a paper beside its reproduction.
+
+    Its fields are the keys of the JSON format. ``smaller`` names the reduced profile shown apart, if any.
+    """
 
     table: str
     title: str
@@ -126,7 +129,7 @@ class Sheet:
     margin: float
     columns: tuple[Metric, ...]
     smaller: Profile | None
-    lines: tuple[Line, ...]
+    lines: tuple[ReportRow, ...]
     claims: tuple[Claimed, ...]
     footnotes: tuple[str, ...]
     assumed: tuple[str, ...]

@@ -1,0 +1,128 @@
+"""The cells of a row: what its records measured, and what it costs, each beside the published value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from bench.cost import CostTable, cost_of, forward_flops, step_macs
+from bench.graph import Graph, Run
+from bench.recipe import Cell, Row
+from bench.recipe.model import Metric, Quality
+from bench.report.model import CostCell, Ensemble, Epoch, Measured
+from bench.report.verdict import Verdict, judge, judge_cost
+from bench.store import Record, Store
+
+BOTH: tuple[Epoch, ...] = ("last", "best")
+COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A run of a row that has a record."""
+
+    seed: int
+    run: Run
+    record: Record
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All runs of a row that have a record, and how many it plans."""
+
+    planned: int
+    recorded: tuple[Sample, ...]
+
+
+def collect(graph: Graph, store: Store, table: str, row: Row) -> Samples:
+    """The records of a row's runs in a plan."""
+    runs = graph.rows.get((table, row.name), {})
+    records = ((seed, run, store.find(run)) for seed, run in runs.items())
+    return Samples(len(runs), tuple(Sample(seed, run, record) for seed, run, record in records if record is not None))
+
+
+def protocols(row: Row, metric: Quality) -> tuple[Epoch, ...]:
+    """The published protocol; both where it is unknown or where there is nothing to be judged."""
+    cell = row.published.get(metric)
+    if cell is None or row.unscored or cell.protocol == "unknown":
+        return BOTH
+    return (cell.protocol,)
+
+
+def errors(row: Row, samples: Samples, protocol: Epoch) -> dict[int, float]:
+    """Test error (%) by seed of the runs that did not diverge: the first network's, or the mean over a group."""
+    by_seed = {}
+    for sample in samples.recorded:
+        results = sample.record.results if row.report == "mean" else sample.record.results[:1]
+        values = [result.last_error if protocol == "last" else result.best_error for result in results]
+        known = [value for value in values if value is not None]
+        if sample.record.status == "done" and values and len(known) == len(values):
+            by_seed[sample.seed] = fmean(known)
+    return by_seed
+
+
+def measured_cell(
+    row: Row, samples: Samples, protocol: Epoch, metric: Quality, published: Cell | None, margin: float
+) -> Measured:
+    """Our cell under one protocol, compared with ``published`` where that is given; an unscored row gets no verdict."""
+    values = errors(row, samples, protocol)
+    if metric == "accuracy":
+        values = {seed: 100 - error for seed, error in values.items()}
+    mean = fmean(values.values()) if values else None
+    diverged = len(samples.recorded) - len(values)
+    verdict = None
+    if published is not None and not row.unscored:
+        verdict = judge([*values.values()], published, margin)
+        if diverged and not values:
+            verdict = Verdict("undecided", "every run diverged")
+    return Measured(
+        protocol=protocol,
+        values=values,
+        planned=samples.planned,
+        diverged=diverged,
+        mean=mean,
+        sd=stdev(values.values()) if len(values) > 1 else None,
+        difference=None if mean is None or published is None else mean - published.value,
+        verdict=verdict,
+    )
+
+
+def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
+    """The ensembles of a row's networks in a plan; None where it plans none."""
+    run = graph.ensembles.get((table, row.name))
+    if run is None or run.ensemble is None:
+        return None
+    published = row.published["ensemble"].value if "ensemble" in row.published else None
+    record = store.find(run)
+    if record is None:
+        return Ensemble(run.ensemble, published)
+    errors = [entry["test_error"] for entry in record.curve]
+    values = [100 - error for error in errors] if metric == "accuracy" else errors
+    sd = stdev(values) if len(values) > 1 else None
+    return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
+
+
+def cost_cells(
+    row: Row, run: Run, steps: int | None, costs: CostTable, wanted: Sequence[Metric]
+) -> dict[Metric, CostCell]:
+    """Published and derived costs of a row, ``run`` being one of its last stage and ``steps`` its training steps.
+
+    Params in millions, trcost and tecost in 1e8 FLOPs an image; ``trcost`` is the forward cost of all networks that a
+    training step runs, teachers among them. What was not counted, or cannot be, is None.
+    """
+    deployed = cost_of(run.stage.networks[0], run.stage.data.set, costs)
+    step = step_macs(run, costs)
+    derived: dict[Metric, float | None] = {
+        "params": None if deployed is None else deployed.params / 1e6,
+        "tecost": None if deployed is None or deployed.macs is None else forward_flops(deployed.macs) / 1e8,
+        "trcost": None if step is None else forward_flops(sum(step[0]) + sum(step[1])) / 1e8,
+        "iterations": steps,
+    }
+    published = {metric: cell.value for metric, cell in row.published.items()}
+    cells = {}
+    for metric in wanted:
+        theirs, ours = published.get(metric), derived[metric]
+        # No training step costs less than the network that it trains.
+        floor = published.get("tecost", derived["tecost"]) if metric == "trcost" else None
+        verdict = None if theirs is None or ours is None else judge_cost(theirs, ours, floor)
+        cells[metric] = CostCell(theirs, ours, verdict)
+    return cells

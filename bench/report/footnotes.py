@@ -1,0 +1,127 @@
+"""The footnotes of a report: their numbers, and what must be said of a row, of its runs and of its costs."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass
+from typing import Any
+
+from bench import schema
+from bench.component import Component
+from bench.recipe import Ref, Row, Schedule, Stage
+from bench.recipe.model import STAGE_KEYS
+from bench.report.cells import Samples
+from bench.report.model import CostCell
+from bench.schema import Distances
+
+
+class Footnotes:
+    """The footnotes of one table, numbered in order of first use, each text once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, texts: Iterable[str]) -> tuple[int, ...]:
+        """The numbers of some texts, which are added where they are new."""
+        return tuple(self._numbers.setdefault(text, len(self._numbers) + 1) for text in texts)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All of them; the first has number 1."""
+        return tuple(self._numbers)
+
+
+def label_notes(row: Row) -> Iterator[str]:
+    """What a recipe assumes, where it deviates, and what else it says of a row."""
+    for path, reason in row.assumed.items():
+        yield assumption(path, reason, row.stages)
+    yield from (f"deviation: {text}" for text in row.deviations)
+    yield from row.notes
+
+
+def cost_notes(row: Row, metric: str, cost: CostCell) -> Iterator[str]:
+    """Why a published cost is inconsistent, and what the recipe says of it."""
+    if cost.verdict is not None and cost.verdict.word == "inconsistent":
+        yield cost.verdict.reason
+    if metric in row.published and (note := row.published[metric].note):
+        yield note
+
+
+def run_notes(samples: Samples) -> Iterator[str]:
+    """What a reader must know of the runs behind one cell: older versions, mixed precision, different sources."""
+    old = [sample for sample in samples.recorded if sample.record.id != sample.run.id]
+    if old:
+        changed = {
+            name
+            for sample in old
+            for name, version in sample.run.versions.items()
+            if sample.record.versions.get(name) != version
+        }
+        runs = f"{len(old)} of {len(samples.recorded)} runs {'was' if len(old) == 1 else 'were'}"
+        yield f"{runs} made by an older version of {', '.join(sorted(changed)) or 'a run that they take from'}"
+    reached = sorted({sample.record.precision for sample in samples.recorded})
+    if len(reached) > 1:
+        yield f"runs in {' and '.join(reached)}"
+    for edge, noun in (("teacher", "teachers"), ("init", "initial weights"), ("transfer_set", "transfer sets")):
+        if _inputs_differ(samples, edge):
+            yield f"the runs saw different {noun}: what the recipe names was made more than once"
+
+
+def smaller_notes(row: Row, samples: Samples) -> Iterator[str]:
+    """The same of a reduced profile, which may have been run on a stand-in."""
+    yield from run_notes(samples)
+    stated = row.stages[-1].data.set
+    used = sorted({sample.run.stage.data.set for sample in samples.recorded} - {stated})
+    if used:
+        yield f"made on {', '.join(used)}, a stand-in for {stated}"
+
+
+def _inputs_differ(samples: Samples, edge: str) -> bool:
+    """Whether runs that name the same source took artifacts of different bytes.
+
+    ``edge`` may be one of several, as ``teacher.2`` is.
+    """
+    digests: dict[str, set[str]] = {}
+    for sample in samples.recorded:
+        for name, source in sample.run.sources.items():
+            if name.partition(".")[0] == edge and name in sample.record.taken:
+                digests.setdefault(source.key, set()).add(sample.record.taken[name]["artifact"])
+    return any(len(seen) > 1 for seen in digests.values())
+
+
+def assumption(path: str, reason: str, stages: Iterable[Stage]) -> str:
+    """``schedule.batch = 128 (assumed): reason``; the value is left out where these stages do not share one."""
+    values = {text for stage in stages if (text := _text(_resolve(stage, path))) is not None}
+    return f"{path} = {values.pop()} (assumed): {reason}" if len(values) == 1 else f"{path} (assumed): {reason}"
+
+
+def _resolve(stage: Stage, path: str) -> Any:
+    """What a recipe's dotted path stands for in a resolved stage, or None."""
+    head, *tail = path.split(".")
+    value = stage.method.params.get("words") if head == "words" else getattr(stage, STAGE_KEYS[head])
+    for name in tail:
+        if isinstance(value, tuple):
+            value = value[0]
+        # A component may be spelled out (optimizer.sgd.weight_decay) or not (method.temperature).
+        if isinstance(value, Component) and name == value.name:
+            continue
+        if isinstance(value, Schedule) and name in schema.names(value.decay):
+            value = value.decay
+        value = getattr(value, name, None) if is_dataclass(value) else None
+    return value
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, Ref):
+        stage = f".{value.stage}" if value.stage else ""
+        return f"{value.table}/{value.row}{stage}#{'same' if value.seed is None else value.seed}"
+    if isinstance(value, Component):
+        params = ", ".join(f"{key}={_text(item)}" for key, item in value.params.items())
+        return f"{value.name}({params})" if params else value.name
+    if isinstance(value, Distances):
+        return value.file.name
+    if isinstance(value, tuple):
+        return ", ".join(str(_text(item)) for item in value) or None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return None if value is None or is_dataclass(value) else str(value)

@@ -1,0 +1,83 @@
+"""Options that are added later move no key: every record that was ever made is still found."""
+
+import json
+import shutil
+from dataclasses import field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import recipe, registry
+from bench.graph import plan
+from bench.recipe import reader
+from bench.recipe.model import STAGE_KEYS
+from bench.schema import NonNegativeInt
+
+REPO = Path(__file__).parents[1]
+RECORDS = [json.loads(path.read_text()) for path in sorted((REPO / "results" / "runs").glob("*.json"))]
+
+
+def planned(recipes: Path) -> dict[tuple[str, str], str]:
+    """The name of every run of a folder of recipes, by key and id."""
+    library = recipe.load(recipes)
+    graphs = [plan(library, library.tables, profile) for profile in ("paper", "short")]
+    return {(run.key, run.id): run.name for graph in graphs for run in graph.runs.values()}
+
+
+def grown(kind: type[Any]) -> type[Any]:
+    """The same class with one more option, whose default is 0."""
+    later = ("later", NonNegativeInt, field(default=0))
+    return make_dataclass(kind.__name__, [later], bases=(kind,), frozen=True, namespace={"__module__": kind.__module__})
+
+
+def grow(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Add an option to one kind of thing."""
+    if where in registry.__dict__:
+        for name, kind in list(getattr(registry, where).items()):
+            monkeypatch.setitem(getattr(registry, where), name, grown(kind))
+    else:
+        monkeypatch.setattr(reader, where, grown(getattr(reader, where)))
+        if where == "Stage":
+            monkeypatch.setitem(STAGE_KEYS, "later", "later")
+
+
+# Each kind of thing that a recipe states, and how a recipe would say the new option of it.
+STATED = {
+    "Schedule": ("schedule: {", "schedule: {later: 1, "),
+    "Data": ("data:\n", "data:\n  later: 1\n"),
+    "Stage": ("        schedule: {iterations", "        later: 1\n        schedule: {iterations"),
+    "METHODS": ("method: vanilla", "method: {vanilla: {later: 1}}"),
+    "SYNTHESISERS": ("{data_impressions: {", "{data_impressions: {later: 1, "),
+    "NETWORKS": ("{lenet5: {", "{lenet5: {later: 1, "),
+    "OPTIMIZERS": ("{adam: {", "{adam: {later: 1, "),
+}
+
+
+def test_every_committed_record_is_found() -> None:
+    runs = planned(REPO / "recipes")
+    assert len(RECORDS) >= 129
+    assert [record["name"] for record in RECORDS if (record["key"], record["id"]) not in runs] == []
+
+
+@pytest.mark.parametrize("where", STATED)
+def test_a_new_option_at_its_default_moves_no_key(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = planned(REPO / "recipes")
+    grow(monkeypatch, where)
+    assert planned(REPO / "recipes") == before
+
+
+@pytest.mark.parametrize("where", STATED)
+def test_a_new_option_with_another_value_is_another_run(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = Path(shutil.copytree(REPO / "recipes", tmp_path / "recipes"))
+    before = {key for key, _ in planned(recipes)}
+    grow(monkeypatch, where)
+    table = recipes / "zskd" / "table.yaml"
+    old, new = STATED[where]
+    assert old in table.read_text()
+    table.write_text(table.read_text().replace(old, new), encoding="utf-8")
+    after = {key for key, _ in planned(recipes)}
+    assert after - before
+    assert before - after
