@@ -14,7 +14,6 @@ from bench.store import Store
 from tests.conftest import TINY
 from tests.handmade import changed, record
 
-VANILLA = "  vanilla: {label: Vanilla, group: made-up, network: small, method: vanilla, priority: 3, published: {}}\n"
 
 
 @pytest.fixture
