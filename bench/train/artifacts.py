@@ -50,8 +50,8 @@ def images(artifact: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 def load(store: Store, run: Run) -> tuple[Record, Tensors] | None:
     """The record of a run whose artifact is here, and its tensors, verified; None if it is not here."""
-    usable = store.usable(run)
-    return None if usable is None else (usable[0], read(store.verified(*usable))[0])
+    here = store.available_artifact(run)
+    return None if here is None else (here[0], read(store.verified(*here))[0])
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
