@@ -25,10 +25,14 @@ EXAMPLE = re.compile(r"<!-- example: (\w+) ?(\S*) -->\n(?:```\w+\n(.*?)```\n)?",
 
 
 class Tried(NamedTuple):
-    """A project folder after the examples of a page: where it lies, and what each command printed."""
+    """A project folder after the examples of a page: where it lies, and what each command printed.
+
+    ``results`` are what was carried out, its exit code and what it printed, in order.
+    """
 
     folder: Path
     printed: dict[str, str]
+    results: list[tuple[str, int, str]]
 
     def record(self, name: str) -> dict[str, Any]:
         """The one record of that name."""
@@ -80,13 +84,16 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tried]:
     )
     assert done.returncode == 0, done.stderr
     results = {page: json.loads((folder / "printed.json").read_text()) for page, folder in folders.items()}
-    for page, printed in results.items():
-        for command, code, output in printed:
-            assert code == 0, f"{page}: {command}: {output}"
     return {
-        Path(page).stem: Tried(folders[page], {command: output for command, _, output in printed})
+        Path(page).stem: Tried(folders[page], {command: output for command, _, output in printed}, printed)
         for page, printed in results.items()
     }
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES)
+def test_every_example_ends_well(page: str, tried: dict[str, Tried]) -> None:
+    for command, exit_code, output in tried[Path(page).stem].results:
+        assert exit_code == 0, f"{command}: {output}"
 
 
 def test_the_table_is_what_the_command_prints() -> None:
