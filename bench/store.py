@@ -159,16 +159,16 @@ class Store:
         self._stems.add(stem)
         self.by_key.setdefault(record.key, []).append(record)
 
-    def current(self, run: Run) -> Record | None:
+    def current_record(self, run: Run) -> Record | None:
         """The first record of the run as today's code makes it, rather one that is done than one that diverged."""
         found = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
         return min(found, key=lambda record: (record.status != "done", record.replica), default=None)
 
-    def find(self, run: Run) -> Record | None:
+    def latest_record(self, run: Run) -> Record | None:
         """The record that a report shows: the current one, else the newest that an older version left."""
-        return self.current(run) or max(self.by_key.get(run.key, []), key=lambda r: r.finished, default=None)
+        return self.current_record(run) or max(self.by_key.get(run.key, []), key=lambda r: r.finished, default=None)
 
-    def usable(self, run: Run) -> tuple[Record, Path] | None:
+    def available_artifact(self, run: Run) -> tuple[Record, Path] | None:
         """A current record of the run whose artifact is here; its digest is verified when it is opened."""
         for record in self.by_key.get(run.key, []):
             if record.id == run.id and record.artifact is not None:

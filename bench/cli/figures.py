@@ -187,7 +187,7 @@ def impressions(
         raise UsageError(f"no class {max(classes, key=abs)}; they are numbered 0 to {len(names) - 1}")
     rows = [[name, *row] for name, row in zip(names, matrix, strict=True)]
     print(tabulate(rows, ["", *names], "simple", floatfmt=".3f"))
-    record = store.current(source)
+    record = store.current_record(source)
     errors = [line["networks"][0]["train_error"] for line in record.curve] if record else []
     print(f"{len(made['images'])} impressions, of which the teacher takes {np.mean(errors):.1f} % for another class")
     if similarity is not None:
@@ -252,7 +252,7 @@ def _panels(
 
 
 def _recorded(store: Store, run: Run) -> tuple[Run, Record]:
-    record = store.current(run)
+    record = store.current_record(run)
     if record is None:
         command = f"kdbench run {run.name.partition('/')[0]} --profile {run.profile}"
         raise UsageError(f"{run.name} #{run.seed} has no record; `{command}` trains it")

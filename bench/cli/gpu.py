@@ -61,7 +61,7 @@ def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
     left = todo(graph.runs.values(), store)
     files = set((store.root / "runs").glob("*.json")) - known
     files |= {path for path in map(store.checkpoint, left) if path.is_file()}
-    sources = [store.usable(source) for run in left for source in run.sources.values()]
+    sources = [store.available_artifact(source) for run in left for source in run.sources.values()]
     return files | {found[1] for found in sources if found is not None and found[1].parent.name == "artifacts"}
 
 

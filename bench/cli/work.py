@@ -60,7 +60,7 @@ def run(
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {table}{shown}` prints the table")
     if profile != "paper":
-        records = [record for run in graph.runs.values() if (record := store.current(run)) is not None]
+        records = [record for run in graph.runs.values() if (record := store.current_record(run)) is not None]
         here = [record for record in records if record.device == devices.name(where)]
         _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here, side_by_side)
 

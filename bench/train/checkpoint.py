@@ -123,7 +123,7 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
 def artifact(store: Store, run: Run) -> tuple[Record, Tensors] | None:
     """The record of a run whose artifact is here, and its tensors, verified; None if it is not here."""
-    usable = store.usable(run)
+    usable = store.available_artifact(run)
     return None if usable is None else (usable[0], read(store.verified(*usable))[0])
 
 

@@ -16,7 +16,7 @@ from bench.store import Record, Store
 from tests.handmade import SMALL, changed, record, write
 
 REPO = Path(__file__).parents[2]
-COMMANDS = ["list", "check", "run", "report", "cost", "curves", "similarity", "estimate", "prepare", "gpu", "collect"]
+COMMANDS = ["list", "check", "run", "report", "cost", "figure", "estimate", "prepare", "gpu", "collect"]
 Kdbench = Callable[..., tuple[int, str, str]]
 
 
@@ -77,7 +77,7 @@ def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench, shipped: Path)
 
 
 def test_similarity_prints_a_small_set_whole(kdbench: Kdbench, shipped: Path) -> None:
-    code, out, _ = kdbench("similarity", "cifar10")
+    code, out, _ = kdbench("figure", "similarity", "cifar10")
     rows = [line.split() for line in out.splitlines()[2:]]
     assert code == 0
     assert len(rows) == 10
@@ -85,7 +85,7 @@ def test_similarity_prints_a_small_set_whole(kdbench: Kdbench, shipped: Path) ->
 
 
 def test_similarity_as_csv_and_figure(kdbench: Kdbench, shipped: Path) -> None:
-    code, out, _ = kdbench("similarity", "cifar10", "--csv", "a.csv", "--figure", "a.svg", "--figure", "a.png")
+    code, out, _ = kdbench("figure", "similarity", "cifar10", "--csv", "a.csv", "--figure", "a.svg", "--figure", "a.png")
     lines = (shipped / "a.csv").read_text(encoding="utf-8").splitlines()
     assert code == 0
     assert len([line for line in lines if not line.startswith("#")]) == 11
@@ -113,7 +113,7 @@ def trained(tmp_path: Path) -> Path:
 
 def test_curves_of_a_row_of_a_stage_of_it_and_in_a_figure(kdbench: Kdbench, trained: Path) -> None:
     named = ("small/staged#1", "small/plain#1", "--loss", "small/staged.warm#1", "--profile", "short")
-    code, out, err = kdbench("curves", *named, "--figure", "curves.svg")
+    code, out, err = kdbench("figure", "curves", *named, "--figure", "curves.svg")
     assert (code, err) == (0, "")
     # A tenth of 100 iterations, and of 10 epochs of 1000 steps.
     assert [line.split() for line in out.splitlines()[2:5]] == [
@@ -129,7 +129,7 @@ def test_curves_of_a_row_of_a_stage_of_it_and_in_a_figure(kdbench: Kdbench, trai
 def test_curves_of_a_run_that_diverged_end_in_nan(kdbench: Kdbench, tmp_path: Path) -> None:
     (run,) = plan(load(write(tmp_path)), ["small"], "paper", rows=["plain"], seeds=[2]).runs.values()
     Store(tmp_path / "results").add(gone(run, (3.5, 70.0), (None, 99.0)))
-    code, out, _ = kdbench("curves", "--loss", "small/plain#2")
+    code, out, _ = kdbench("figure", "curves", "--loss", "small/plain#2")
     assert (code, out.split()[-3:]) == (0, ["3.5", "nan", "2,000"])
 
 
@@ -144,7 +144,7 @@ def test_curves_of_a_run_that_diverged_end_in_nan(kdbench: Kdbench, tmp_path: Pa
     ],
 )
 def test_curves_that_cannot_be_shown(kdbench: Kdbench, trained: Path, arguments: list[str], message: str) -> None:
-    assert kdbench("curves", *arguments, "--profile", "short") == (2, "", f"kdbench: {message}\n")
+    assert kdbench("figure", "curves", *arguments, "--profile", "short") == (2, "", f"kdbench: {message}\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -160,10 +160,10 @@ def test_help(kdbench: Kdbench, command: str) -> None:
     [
         (["report", "ffdwv-table4"], "no table 'ffdwv-table4'; did you mean 'ffdwv-table3'?"),
         (["cost", "fdwv-table3"], "no table 'fdwv-table3'; did you mean 'ffdwv-table3'?"),
-        (["similarity", "cifar11"], "table ffdwv-table2 has no word distances for 'cifar11'; did you mean 'cifar10'?"),
-        (["similarity", "cifar10", "--table", "x"], "no table 'x'; known: dml-table2, "),
-        (["similarity", "cifar10", "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
-        (["similarity", "cifar10", "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
+        (["figure", "similarity", "cifar11"], "table ffdwv-table2 has no word distances for 'cifar11'; did you mean 'cifar10'?"),
+        (["figure", "similarity", "cifar10", "--table", "x"], "no table 'x'; known: dml-table2, "),
+        (["figure", "similarity", "cifar10", "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
+        (["figure", "similarity", "cifar10", "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -176,7 +176,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], ["similarity", "cifar10"]])
+@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], ["figure", "similarity", "cifar10"]])
 def test_a_broken_recipe_is_one_line_with_its_place(kdbench: Kdbench, tmp_path: Path, command: list[str]) -> None:
     write(tmp_path, changed(SMALL, ("metric: error\n", "metrc: error\n")))
     message = "kdbench: recipes/paper/table.yaml:4: table: unknown key 'metrc'; did you mean 'metric'?\n"
@@ -216,7 +216,7 @@ for line in sys.argv[1].split(";"):
     assert "torch" not in sys.modules, line
 """
 READING = (
-    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;similarity cifar10 --figure a.svg;"
+    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;figure similarity cifar10 --figure a.svg;"
     "curves dml-table2/dml#1 --figure b.svg"
 )
 
