@@ -128,6 +128,7 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | No
 def prepare(sets: Sequence[str], data: Path | None) -> None:
     """Fetch what is missing into the data folder, and check every set's fingerprint."""
     project = Project.find(data)
+    project.load_plugins()
     unknown = [name for name in sets if name not in SETS or SETS[name].synthetic]
     if unknown:
         real = [name for name, info in SETS.items() if not info.synthetic]
