@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 KDBENCH := $(BIN)/kdbench
 READY := $(VENV)/.ready
 BUDGET ?= 540
+PROFILE ?= smoke
 OUT ?= build/gpu
 FROM ?= build/gpu
 DATA_OPTION := $(if $(DATA),--data $(DATA))
@@ -22,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 # The paper profile where there is CUDA, else the smoke profile; what is done is not done again.
 define table
 	$(KDBENCH) run $(1) $(DATA_OPTION)
-	@$(KDBENCH) report $(1) $(DATA_OPTION) --profile $$($(BIN)/python -c "import torch; print('paper' if torch.cuda.is_available() else 'smoke')")
+	@$(KDBENCH) report $(1) --profile $$($(BIN)/python -c "import torch; print('paper' if torch.cuda.is_available() else 'smoke')")
 endef
 
 table2: $(READY)
@@ -46,12 +47,12 @@ zskd: $(READY)
 # Small networks on small images: the paper profile on any machine.
 efficiency: $(READY)
 	$(KDBENCH) run efficiency --profile paper $(DATA_OPTION)
-	@$(KDBENCH) report efficiency $(DATA_OPTION)
+	@$(KDBENCH) report efficiency
 
-# Every row of every table, a few steps each.
+# Every row of every table, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
 smoke: $(READY)
 	@for table in $$($(KDBENCH) list --names); do \
-		$(KDBENCH) run $$table --profile smoke $(DATA_OPTION) && $(KDBENCH) report $$table --profile smoke $(DATA_OPTION) || exit; \
+		$(KDBENCH) run $$table --profile $(PROFILE) $(DATA_OPTION) && $(KDBENCH) report $$table --profile $(PROFILE) || exit; \
 	done
 
 # A training step beside plain PyTorch loops, in turns; minutes. Also written to build/benchmark.json.

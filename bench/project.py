@@ -54,9 +54,14 @@ class Project:
     def _is_shipped(self) -> bool:
         return (self.root / "recipes").is_dir() and (self.root / "recipes").samefile(SHIPPED / "recipes")
 
+    @property
+    def plugins(self) -> Path:
+        """The folder of the project's own plug-ins; a process that unpickles runs needs to load them first."""
+        return self.root / "plugins"
+
     def load_plugins(self) -> None:
-        """Take in the project's plug-ins; a process that unpickles runs needs them first."""
-        registry.load_plugins(self.root / "plugins")
+        """Take in the project's plug-ins."""
+        registry.load_plugins(self.plugins)
 
     def library(self) -> Library:
         """All recipes, the project's own beside those that are brought along; its plug-ins are taken in first."""

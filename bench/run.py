@@ -67,7 +67,7 @@ def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> 
 
     def add(run: Run) -> None:
         for source in run.sources.values():
-            if store.usable(source) is None:
+            if store.available_artifact(source) is None:
                 add(source)
         ordered.setdefault(run.key, run)
 
@@ -77,7 +77,7 @@ def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> 
 
 
 def _missing(run: Run, store: Store, retry_diverged: bool) -> bool:
-    record = store.current(run)
+    record = store.current_record(run)
     return record is None or (retry_diverged and record.status == "diverged")
 
 
@@ -147,7 +147,9 @@ class _Walk:
     def _waits(self, run: Run) -> bool:
         """Whether a source is still to come."""
         to_come = self.waiting.keys() | self.locks.keys()
-        return any(source.key in to_come and self.store.usable(source) is None for source in run.sources.values())
+        return any(
+            source.key in to_come and self.store.available_artifact(source) is None for source in run.sources.values()
+        )
 
     def _begin(self, run: Run) -> None:
         """Submit a run under its lock, unless it cannot or need not be carried out."""
@@ -169,8 +171,8 @@ def _obstacle(run: Run, planned: int, store: Store) -> str | None:
     if store.replica(run) != planned:
         return "another process has trained it meanwhile"
     for edge, source in run.sources.items():
-        if store.usable(source) is None:
-            record = store.current(source)
+        if store.available_artifact(source) is None:
+            record = store.current_record(source)
             told = "diverged" if record is not None and record.status == "diverged" else "is not trained yet"
             return f"its {edge}, {source.name} seed {source.seed}, {told}"
     return None

@@ -7,12 +7,12 @@ weights that later runs need may be kept under ``weights/``.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypedDict, final, overload
 
 from filelock import FileLock, Timeout
 
@@ -31,14 +31,59 @@ class Result:
     best_epoch: int | None
 
 
+@final
+class NetworkEntry(TypedDict):
+    """One network in an epoch: the mean of each term of its loss (None if it is no number), and its errors in %."""
+
+    loss: dict[str, float | None]
+    train_error: float
+    test_error: float
+
+
+class EpochEntry(TypedDict):
+    """An epoch of a training (counted from 1): the rate of its last step, and each network of the group."""
+
+    epoch: int
+    lr: float
+    networks: list[NetworkEntry]
+    seconds: float
+
+
+@final
+class ImagesEntry(TypedDict):
+    """What is left of the loss over a batch of synthesised images, and the share that misses its class, in %."""
+
+    loss: dict[str, float | None]
+    train_error: float
+
+
+class SynthesisEntry(TypedDict):
+    """A batch of synthesised images (counted from 1), as the one network that they were made for sees them."""
+
+    epoch: int
+    networks: list[ImagesEntry]
+    seconds: float
+
+
+class EnsembleEntry(TypedDict):
+    """An ensemble of the networks of these seeds, and its error in %."""
+
+    members: list[int]
+    test_error: float
+
+
+CurveEntry = EpochEntry | SynthesisEntry | EnsembleEntry
+
+
 @dataclass(frozen=True)
 class Record:
     """What one run left behind. ``status`` is ``done`` or ``diverged``; ``replica`` counts from 1.
 
-    ``curve`` has one entry an epoch: loss terms and errors (%) of each network. ``taken`` gives, for each source, the
+    ``curve`` has a :data:`CurveEntry` an epoch, batch of images or ensemble. ``taken`` gives, for each source, the
     record and the digest of the artifact that was really used. ``flops`` counts training steps, backward included.
     ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
-    at most so many. ``compiled``: its networks went through torch.compile. Both are None in older records.
+    at most so many; None in older records. ``compiled``: whether its networks went through torch.compile, where a
+    record says so. ``plugins`` tells where each component that is not kdbench's own came from.
     """
 
     key: str
@@ -49,7 +94,7 @@ class Record:
     status: str
     recipe: dict[str, Any]
     results: list[Result]
-    curve: Sequence[dict[str, Any]]
+    curve: Sequence[Mapping[str, Any]]
     versions: dict[str, int]
     precision: str
     device: str
@@ -65,6 +110,7 @@ class Record:
     replica: int = 1
     side_by_side: int | None = None
     compiled: bool | None = None
+    plugins: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 
     @property
@@ -159,16 +205,16 @@ class Store:
         self._stems.add(stem)
         self.by_key.setdefault(record.key, []).append(record)
 
-    def current(self, run: Run) -> Record | None:
+    def current_record(self, run: Run) -> Record | None:
         """The first record of the run as today's code makes it, rather one that is done than one that diverged."""
         found = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
         return min(found, key=lambda record: (record.status != "done", record.replica), default=None)
 
-    def find(self, run: Run) -> Record | None:
+    def latest_record(self, run: Run) -> Record | None:
         """The record that a report shows: the current one, else the newest that an older version left."""
-        return self.current(run) or max(self.by_key.get(run.key, []), key=lambda r: r.finished, default=None)
+        return self.current_record(run) or max(self.by_key.get(run.key, []), key=lambda r: r.finished, default=None)
 
-    def usable(self, run: Run) -> tuple[Record, Path] | None:
+    def available_artifact(self, run: Run) -> tuple[Record, Path] | None:
         """A current record of the run whose artifact is here; its digest is verified when it is opened."""
         for record in self.by_key.get(run.key, []):
             if record.id == run.id and record.artifact is not None:

@@ -70,14 +70,14 @@ schedule: {epochs: 4, batch: 48, lr: 0.05, drops: [3], gamma: 0.1}
 optimizer: {sgd: {momentum: 0.9, nesterov: true, weight_decay: 1.0e-4}}
 precision: float32
 rows:
-  vanilla: {label: Vanilla, group: made-up, network: small, method: vanilla, value: 3, published: {}}
+  vanilla: {label: Vanilla, group: made-up, network: small, method: vanilla, priority: 3, published: {}}
   kd:
     label: KD
     group: made-up
     network: small
     method: {kd: {temperature: 3.0, soften: both}}
     teacher: vanilla#1
-    value: 2
+    priority: 2
     published: {}
   dml:
     label: DML
@@ -86,7 +86,7 @@ rows:
     method: dml
     update: sequential
     report: mean
-    value: 1
+    priority: 1
     published: {}
 """
 

@@ -73,7 +73,7 @@ def test_what_is_packed_here_is_there_after_unpacking(
     taken = pack.unpack(there, tmp_path / "out")
     assert contents(there) == contents(here)
     assert sorted(taken) == sorted(files_of(there))
-    assert there.current(runs[1]) == record(runs[1])
+    assert there.current_record(runs[1]) == record(runs[1])
 
 
 def test_unpacking_twice_changes_nothing(here: Store, there: Store, runs: dict[int, Run], tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_second_pack_keeps_the_records_of_the_first(
     pack.pack(there, {*taken, new}, out)
     home = Store(tmp_path / "home")
     pack.unpack(home, out)
-    assert (home.current(runs[1]), home.current(runs[2])) == (record(runs[1]), record(runs[2]))
+    assert (home.current_record(runs[1]), home.current_record(runs[2])) == (record(runs[1]), record(runs[2]))
 
 
 def test_nothing_packed_is_nothing_taken(here: Store, tmp_path: Path) -> None:

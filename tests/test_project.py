@@ -1,137 +1,128 @@
-"""A folder of one's own: which one it is, and what stands in it beside what kdbench brings along."""
+"""A project of one's own, beside what kdbench brings along."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from bench import project as projects
+from bench.cost import Cost
 from bench.errors import RecipeError, UsageError
-from bench.graph import Run, plan
+from bench.graph import plan
+from bench.networks.small import MLP
 from bench.project import SHIPPED, Project, resolve_run
-from bench.recipe import load
 from bench.store import Store
-from tests.handmade import SMALL, changed, record, write
-
-PLAIN = "    network: student\n    method: vanilla\n"
-RESNET110 = "ffdwv-table2/resnet110-cifar100#1"
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_registry: None) -> Path:
-    """An empty folder, the current one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KDBENCH_DATA", raising=False)
-    return tmp_path
-
-
-def test_an_empty_folder_has_the_shipped_tables_and_results_of_its_own(here: Path) -> None:
-    project = Project.find()
-    assert (project.root, project.results, project.data) == (here, here / "results", here / "data")
-    assert project.library().tables.keys() == load(SHIPPED / "recipes").tables.keys()
-    assert len(project.store().by_key) > 100
-    assert list(here.iterdir()) == []
-
-
-def test_the_nearest_folder_with_recipes_is_the_project(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(here)
-    inside = here / "results" / "tables"
-    inside.mkdir(parents=True)
-    monkeypatch.chdir(inside)
-    assert Project.find().root == here
-    assert "small" in Project.find().library().tables
-
-
-def test_the_checkout_is_doubled_in_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(SHIPPED)
-    project = Project.find()
-    assert project.library().tables.keys() == load(SHIPPED / "recipes").tables.keys()
-    assert project.store().folders == [SHIPPED / "results"]
-
-
-def test_a_folder_with_results_alone_has_recipes_of_its_own_later(here: Path) -> None:
-    (here / "results").mkdir()
-    assert Project.find().store().folders == [here / "results", SHIPPED / "results"]
-
-
-@pytest.mark.parametrize(("named", "variable"), [("a", None), (None, "b"), ("a", "b")])
-def test_the_data_folder_is_the_named_one_else_the_variable_s(
-    monkeypatch: pytest.MonkeyPatch, named: str | None, variable: str | None
-) -> None:
-    if variable:
-        monkeypatch.setenv("KDBENCH_DATA", variable)
-    project = Project.find(Path(named) if named else None)
-    assert project.data == Path(named or variable or "")
-    assert project.data_was_named
-
-
-def test_a_shipped_row_teaches_and_its_committed_record_counts(here: Path) -> None:
-    text = changed(
-        SMALL,
-        (PLAIN, f"{PLAIN.replace('vanilla', '{kd: {temperature: 4.0, soften: both}}')}    teacher: {RESNET110}\n"),
-    )
-    write(here, text)
-    library = Project.find().library()
-    run = plan(library, ["small"], "paper", rows=["plain"]).rows["small", "plain"][1]
-    (teacher,) = run.teachers
-    assert teacher.name == "ffdwv-table2/resnet110-cifar100"
-    assert teacher.key == resolve_run(library, RESNET110, "paper").key
-
-
-def test_two_tables_of_one_name_are_told_with_both_files(here: Path) -> None:
-    write(here, changed(SMALL, ("table: small\n", "table: dml-table2\n")))
-    with pytest.raises(RecipeError) as raised:
-        Project.find().library()
-    assert "recipes/paper/table.yaml:1: table 'dml-table2' is also in " in str(raised.value)
-    assert str(SHIPPED / "recipes" / "dml" / "table2.yaml") in str(raised.value)
-
-
-def test_plug_ins_beside_the_recipes_are_taken_in(here: Path) -> None:
-    (here / "plugins").mkdir()
-    (here / "plugins" / "plain_too.py").write_text(
-        "from dataclasses import dataclass\nfrom bench.methods.vanilla import Vanilla\n\n\n"
-        "@dataclass(frozen=True)\nclass PlainToo(Vanilla):\n    name = 'plain_too'\n"
-    )
-    write(here, changed(SMALL, (PLAIN, PLAIN.replace("vanilla", "plain_too"))))
-    library = Project.find().library()
-    assert library.unreadable == {}
-    assert resolve_run(library, "small/plain#1", "paper").stage.method.name == "plain_too"
-
-
-def test_a_row_that_cannot_be_read_says_why(here: Path) -> None:
-    write(here, changed(SMALL, (PLAIN, PLAIN.replace("vanilla", "nothing_like_it"))))
-    with pytest.raises(UsageError, match=r"row 'plain' of small cannot be read: .*'nothing_like_it' is not known"):
-        resolve_run(Project.find().library(), "small/plain#1", "paper")
+from tests.conftest import TINY
+from tests.handmade import changed, record
 
 
 @pytest.fixture
-def shipped(here: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A folder that stands for what is brought along: one recipe, the record of one run, the cost of one network."""
-    folder = here / "brought along"
-    run = plan(load(write(folder)), ["small"], "paper").rows["small", "plain"][1]
-    Store(folder / "results").add(record(run))
-    monkeypatch.setattr(projects, "SHIPPED", folder)
-    return run
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, and the current one."""
+    monkeypatch.delenv("KDBENCH_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_shipped_records_and_costs_are_read_and_results_are_the_project_s(here: Path, shipped: Run) -> None:
-    from bench.cost import Cost
+def write(folder: Path, text: str, name: str = "table.yaml") -> None:
+    (folder / "recipes" / "own").mkdir(parents=True, exist_ok=True)
+    (folder / "recipes" / "own" / name).write_text(text, encoding="utf-8")
 
-    brought, project = here / "brought along" / "results", Project.find()
-    (network,) = shipped.stage.networks
-    geometry = (100, 3, 32)
-    (brought / "costs.json").write_text("{}")
-    assert project.costs().get(network, *geometry) is None
-    costs = project.costs()
-    costs.add(network, *geometry, Cost(1, 2))
+
+def test_an_empty_folder_is_a_project_of_what_is_shipped(alone: Path) -> None:
+    project = Project.find()
+    assert (project.root, project.data, project.results) == (alone, alone / "data", alone / "results")
+    assert "ffdwv-table3" in project.library().tables
+    assert len(project.store().by_key) >= 129
+    assert not list(alone.iterdir())
+
+
+def test_a_project_is_found_from_within(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(alone, TINY)
+    (alone / "notes" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(alone / "notes" / "deep")
+    assert Project.find().root == alone
+    assert {"tiny", "efficiency"} <= Project.find().library().tables.keys()
+
+
+def test_the_checkout_itself_is_not_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(SHIPPED)
+    project = Project.find()
+    assert project.shipped_results is None
+    assert "efficiency" in project.library().tables
+
+
+def test_data_lie_where_one_says(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KDBENCH_DATA", str(alone / "elsewhere"))
+    assert (Project.find().data, Project.find().data_was_named) == (alone / "elsewhere", True)
+    assert Project.find(alone / "here").data == alone / "here"
+
+
+def test_a_shipped_row_teaches_one_of_ones_own(alone: Path) -> None:
+    text = changed(
+        TINY,
+        ("set: synthetic10", "set: cifar10"),
+        ("    teacher: vanilla#1\n", "    teacher: ffdwv-table2/resnet110-cifar10#1\n"),
+    )
+    write(alone, text)
+    library = Project.find().library()
+    student = plan(library, ["tiny"], "paper").rows["tiny", "kd"][1]
+    (teacher,) = student.teachers
+    assert teacher.key == resolve_run(library, "ffdwv-table2/resnet110-cifar10#1", "paper").key
+
+
+def test_a_table_of_a_shipped_name_is_an_error_that_names_both(alone: Path) -> None:
+    write(alone, changed(TINY, ("table: tiny", "table: zskd")))
+    with pytest.raises(RecipeError) as raised:
+        Project.find().library()
+    shipped = SHIPPED / "recipes" / "zskd" / "table.yaml"
+    assert str(raised.value) == f"recipes/own/table.yaml:1: table 'zskd' is also in {shipped}"
+
+
+def test_shipped_records_count_and_are_never_written_to(alone: Path) -> None:
+    shipped = alone / "shipped"
+    write(alone, TINY)
+    run = plan(Project.find().library(), ["tiny"], "paper", rows=["vanilla"], seeds=[1]).rows["tiny", "vanilla"][1]
+    Store(shipped).add(record(run))
+    store = Store(alone / "results", shipped)
+    assert store.current_record(run) == record(run)
+    assert store.replica(run) == 2
+    store.add(record(run, replica=2))
+    assert [path.name for path in (shipped / "runs").iterdir()] == [f"{run.id}.json"]
+    assert [path.name for path in (alone / "results" / "runs").iterdir()] == [f"{run.id}.r2.json"]
+    text = (shipped / "runs" / f"{run.id}.json").read_text()
+    assert store.merge(text, f"{run.id}.json", "a pack") == record(run)
+    assert not (alone / "results" / "runs" / f"{run.id}.json").exists()
+
+
+def test_shipped_costs_are_looked_up_and_not_copied(alone: Path) -> None:
+    costs = Project.find().costs()
+    net = MLP(hidden=32)
+    assert costs.get(net, 10, 1, 28) is not None
     costs.write()
-    (brought / "costs.json").write_bytes((here / "results" / "costs.json").read_bytes())
-    (here / "results" / "costs.json").unlink()
-    project.costs().write()
-    assert project.costs().get(network, *geometry) == Cost(1, 2)
-    assert not (here / "results" / "costs.json").exists()
+    assert not (alone / "results").exists()
+    costs.add(MLP(hidden=7), 10, 1, 28, Cost(1, 2))
+    costs.write()
+    again = Project.find().costs()
+    assert again.get(MLP(hidden=7), 10, 1, 28) == Cost(1, 2)
+    assert "hidden=32" not in (alone / "results" / "costs.json").read_text()
 
-    store = project.store()
-    assert store.current(shipped) == record(shipped)
-    path = store.add(record(shipped, replica=store.replica(shipped)))
-    assert path == here / "results" / "runs" / f"{shipped.id}.r2.json"
-    assert [file.name for file in (brought / "runs").iterdir()] == [f"{shipped.id}.json"]
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_plugins_beside_the_recipes_are_taken_in(alone: Path) -> None:
+    shutil.copytree(Path(__file__).parent / "plugins" / "project", alone, dirs_exist_ok=True)
+    library = Project.find().library()
+    assert library.unreadable == {}
+    assert plan(library, ["examples"], "paper").rows["examples", "crd"][1].versions["method crd"] == 1
+
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_a_row_that_cannot_be_read_says_why(alone: Path) -> None:
+    write(alone, changed(TINY, ("method: vanilla", "method: nothing_like_it")))
+    with pytest.raises(UsageError, match=r"row 'vanilla' of tiny cannot be read: .*'nothing_like_it' is not known"):
+        resolve_run(Project.find().library(), "tiny/vanilla#1", "paper")
+
+
+@pytest.mark.parametrize("name", ["efficiency", "efficiency/mnist-teacher", "efficiency/mnist-teacher#x"])
+def test_what_names_no_run(alone: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="names no run; write TABLE/ROW#SEED"):
+        resolve_run(Project.find().library(), name, "paper")

@@ -151,7 +151,7 @@ class Pretended:
         self.said.append(("ends", run))
         progress.append(run)
         done(self.store, run)
-        return run, self.store.current(run)
+        return run, self.store.current_record(run)
 
     def stop(self):
         self.stopped += 1

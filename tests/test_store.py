@@ -55,10 +55,10 @@ def test_a_record_is_written_a_line_for_a_field_and_for_an_epoch(run: Run) -> No
 
 
 def test_a_store_finds_what_another_one_wrote(store: Store, run: Run) -> None:
-    assert store.current(run) is None
+    assert store.current_record(run) is None
     path = store.add(record(run))
     assert path == store.root / "runs" / f"{run.id}.json"
-    assert store.current(run) == Store(store.root).current(run) == record(run)
+    assert store.current_record(run) == Store(store.root).current_record(run) == record(run)
 
 
 def test_writing_leaves_no_part(tmp_path: Path) -> None:
@@ -88,51 +88,51 @@ def test_replicas_are_numbered_and_stand_beside_the_first(store: Store, run: Run
 def test_the_first_replica_counts(store: Store, run: Run) -> None:
     store.add(record(run, replica=2))
     store.add(record(run, replica=1))
-    assert store.current(run) == Store(store.root).current(run) == record(run)
+    assert store.current_record(run) == Store(store.root).current_record(run) == record(run)
 
 
 def test_a_replica_that_is_done_counts_more_than_one_that_diverged(store: Store, run: Run) -> None:
     store.add(record(run, status="diverged"))
     store.add(record(run, replica=2))
-    assert store.current(run) == record(run, replica=2)
+    assert store.current_record(run) == record(run, replica=2)
 
 
 def test_the_current_version_is_preferred_to_a_newer_record_of_an_older_one(store: Store, run: Run) -> None:
     store.add(record(run))
     store.add(record(run, id="paper-old", finished="2035-01-01T00:00:00+00:00"))
-    assert store.find(run) == record(run)
+    assert store.latest_record(run) == record(run)
 
 
 def test_of_older_versions_the_newest_record_is_shown(store: Store, run: Run) -> None:
     for year in (2033, 2035, 2034):
         store.add(record(run, id=f"paper-{year}", finished=f"{year}-01-01T00:00:00+00:00"))
-    found = store.find(run)
-    assert store.current(run) is None
+    found = store.latest_record(run)
+    assert store.current_record(run) is None
     assert found is not None
     assert found.id == "paper-2035"
 
 
 def test_a_record_without_its_artifact_is_no_source(store: Store, run: Run) -> None:
     store.add(record(run, artifact="digest"))
-    assert store.usable(run) is None
+    assert store.available_artifact(run) is None
 
 
 def test_a_record_that_left_no_artifact_is_no_source(store: Store, run: Run) -> None:
     with_weights(store, run.id)
     store.add(record(run, status="diverged", artifact=None))
-    assert store.usable(run) is None
+    assert store.available_artifact(run) is None
 
 
 def test_the_artifact_of_an_older_version_is_no_source(store: Store, run: Run) -> None:
     store.add(record(run, id="paper-old", artifact=with_weights(store, "paper-old")))
-    assert store.usable(run) is None
+    assert store.available_artifact(run) is None
 
 
 def test_a_replica_whose_artifact_is_here_is_a_source(store: Store, run: Run) -> None:
     store.add(record(run, artifact="gone"))
     digest = with_weights(store, f"{run.id}.r2")
     store.add(record(run, artifact=digest, replica=2))
-    usable = store.usable(run)
+    usable = store.available_artifact(run)
     assert usable is not None
     assert usable == (record(run, artifact=digest, replica=2), store.artifact(f"{run.id}.r2"))
     assert store.verified(*usable) == usable[1]
@@ -142,7 +142,7 @@ def test_committed_weights_are_a_source(store: Store, run: Run) -> None:
     path = store.root / "weights" / f"{run.id}.safetensors"
     write_atomic(path, b"weights")
     store.add(record(run, artifact=sha256(path)))
-    usable = store.usable(run)
+    usable = store.available_artifact(run)
     assert usable is not None
     assert usable[1] == path
 
@@ -150,7 +150,7 @@ def test_committed_weights_are_a_source(store: Store, run: Run) -> None:
 def test_an_artifact_with_other_bytes_is_refused(store: Store, run: Run) -> None:
     store.add(record(run, artifact=with_weights(store, run.id)))
     store.artifact(run.id).write_bytes(b"weightz")
-    usable = store.usable(run)
+    usable = store.available_artifact(run)
     assert usable is not None
     with pytest.raises(StoreError, match=rf"{run.id}.safetensors: not the file that its record describes"):
         store.verified(*usable)
@@ -189,7 +189,7 @@ def test_fields_that_a_later_kdbench_added_are_passed_over(run: Run) -> None:
 
 
 def test_a_store_without_a_folder_is_empty(tmp_path: Path, run: Run) -> None:
-    assert Store(tmp_path / "nowhere").find(run) is None
+    assert Store(tmp_path / "nowhere").latest_record(run) is None
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -228,7 +228,7 @@ def test_a_record_from_elsewhere_is_taken_in_once(store: Store, run: Run) -> Non
     assert (
         store.merge(text, f"{run.id}.json", "there")
         == store.merge(text, f"{run.id}.json", "there")
-        == store.current(run)
+        == store.current_record(run)
     )
     assert len(list((store.root / "runs").iterdir())) == 1
 

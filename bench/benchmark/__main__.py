@@ -18,7 +18,7 @@ from bench.benchmark.task import WORKLOADS, make_task
 from bench.errors import DeviceError, KdbenchError
 from bench.store import write_atomic
 from bench.train import device as devices
-from bench.train.teacher_cache import views_of
+from bench.train.teacher_cache import num_views
 
 ROUNDS, QUICK_ROUNDS = 11, 2
 FAIR = (1.0, 1.2)  # what a fair classic loop takes of the bare one's time, where a step is nearly all arithmetic
@@ -52,7 +52,7 @@ def measured(name: str, asked: Asked) -> Times:
         found |= together(task, asked.seeds, say)
     times = per_seed(measure(found, effort, task.steps, asked.where, say), asked.seeds)
     data = task.run.stage.data
-    return with_filling(times, views_of(data.crop_padding, data.flip))
+    return with_filling(times, num_views(data.crop_padding, data.flip))
 
 
 def page(name: str, times: Times) -> str:
@@ -107,7 +107,7 @@ def benchmark(asked: Asked, out: Path) -> None:
     for name in asked.names:
         all_times[name] = measured(name, asked)
         write_atomic(out, (json.dumps(written(asked.where, all_times, calibration), indent=1) + "\n").encode())
-        devices.give_back(asked.where)
+        devices.release_memory(asked.where)
     for name, times in all_times.items():
         print(f"\n{page(name, times)}")
     print(f"\nMedian and range over the rounds; ratios are taken within a round. Written: {out}")

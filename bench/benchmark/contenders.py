@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.benchmark.loader import endless
 from bench.benchmark.task import Task
-from bench.data.pictures import Pictures
-from bench.executors.local import fresh_networks, make_job
-from bench.networks import Network
-from bench.registry import OPTIMIZERS, SETS
-from bench.train import device
+from bench.build import fresh_networks, make_job
+from bench.registry import SETS
+from bench.train import device as devices
 from bench.train.engine import Training
-from bench.train.speed import WARM_UP
-from bench.train.teacher_cache import Answers, pays
+from bench.train.loader import DeviceLoader
+from bench.train.loop import WARM_UP
+from bench.train.teacher_cache import LogitsCache, is_worthwhile
 
 Steps = Callable[[int], None]
 """Carries out so many training steps, without waiting for the device to finish them."""
@@ -40,7 +39,7 @@ def contenders(task: Task, say: Callable[[str], None], *, compiled: bool) -> dic
         "bare-same-settings": bare_same_settings(task),
         "kdbench": kdbench(task),
     }
-    if task.run.teacher is not None:
+    if task.run.teachers:
         found |= cached(task, say)
     if compiled:
         found |= compiled_kdbench(task, say)
@@ -86,25 +85,30 @@ def kdbench(task: Task) -> Steps:
 def cached(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
     """The engine with a warm teacher cache; and the filling of one, a batch that the teacher is asked of a step."""
     data, images = task.run.stage.data, len(task.labels)
-    answers = Answers(images, data.crop_padding, data.flip)
-    if not pays(task.run.stage.schedule.epochs or 1, images, answers.views, SETS[data.set].classes, task.device):
+    cache, epochs = LogitsCache(images, data.crop_padding, data.flip), task.run.stage.schedule.epochs or 1
+    if not is_worthwhile(epochs, images, cache.views, SETS[data.set].classes, 1, task.device):
         say(f"{CACHED} left out: no run would have a cache here, for lack of memory")
         return {}
-    training = training_of(task, answers=answers)
-    # One batch is asked, which makes the table; the rest of it may stay zero, since no time depends on what it says.
+    training = training_of(task, caches=[cache])
+    # One batch is computed, which makes the table; the rest may stay zero, since no time depends on what it says.
     training.begin(0, 1)
-    answers.known[:] = True
-    found = {CACHED: ready(training, task)}
-    if training.cache is not None:
-        training.cache.missing[:images].copy_(training.job.train.order)
-        found[FILLING] = training.cache.batches.run
-    return found
+    cache.known[:] = True
+    (teacher,) = training.cached
+    teacher.missing[:images].copy_(training.job.train.order)
+    return {CACHED: ready(training, task), FILLING: teacher.loop.run}
 
 
 def compiled_kdbench(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
     """The engine with its networks compiled, where there is a compiler."""
     say("compiling ...")
-    return tried("kdbench-compiled", lambda: ready(training_of(task, compiled=True), task), say)
+
+    def compiled() -> Steps:
+        training = training_of(task)
+        for network in (*training.job.networks, *training.job.teachers):
+            network.compile(dynamic=False)  # in place: weights keep their names
+        return ready(training, task)
+
+    return tried("kdbench-compiled", compiled, say)
 
 
 def tried(name: str, make: Callable[[], Steps], say: Callable[[str], None]) -> dict[str, Steps]:
@@ -120,9 +124,9 @@ def tried(name: str, make: Callable[[], Steps], say: Callable[[str], None]) -> d
 
 def training_of(task: Task, **more: Any) -> Training:
     """The task as the engine is given it, with ``more`` fields of its job."""
-    test = Pictures(task.images[:1], task.labels[:1], task.run.stage.data, task.device, torch.float32, augment=False)
-    networks, pictures = fresh_networks(task.run), (task.pictures, test)
-    job = make_job(task.run, networks, task.teachers(), pictures, task.device, Path(), {})
+    data, networks = task.run.stage.data, fresh_networks(task.run)
+    test = DeviceLoader(task.images[:1], task.labels[:1], data, task.device, torch.float32, augment=False)
+    job = make_job(task.run, networks, task.teachers(), task.loader, test, task.device, Path(), {})
     return Training(replace(job, **more))
 
 
@@ -131,7 +135,7 @@ def ready(training: Training, task: Task) -> Steps:
     training.capture()
     training.begin(0, task.steps)
     training.mode(training=True)
-    return training.batches.run
+    return training.train_loop.run
 
 
 class _Loop:
@@ -145,9 +149,12 @@ class _Loop:
             for network in (*fresh_networks(task.run), *task.teachers())
         )
         stage = task.run.stage
-        make = OPTIMIZERS[stage.optimizer.name].load() if tuned else _OPTIMIZERS[stage.optimizer.name]
-        rate = torch.tensor(stage.schedule.lr, device=task.device) if tuned else stage.schedule.lr
-        self.optimizer = make(self.student.parameters(), rate, **stage.optimizer.params)
+        if tuned:
+            rate = torch.tensor(stage.schedule.lr, device=task.device)
+            self.optimizer = stage.optimizer.build(self.student.parameters(), rate)
+        else:
+            plain = _OPTIMIZERS[stage.optimizer.name]
+            self.optimizer = plain(self.student.parameters(), stage.schedule.lr, **stage.optimizer.params)
         self.temperature: float = stage.method.params.get("temperature", 1.0)
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,9 +171,10 @@ class _Loop:
         self.optimizer.step()
         return loss.detach(), logits.detach()
 
-    def predict(self, network: Network, images: Tensor) -> Tensor:
-        with device.autocast(self.precision, self.device):
-            return network(images).logits.float()
+    def predict(self, network: nn.Module, images: Tensor) -> Tensor:
+        with devices.autocast(self.precision, self.device):
+            logits: Tensor = network(images).logits.float()
+            return logits
 
 
 def _adam(parameters: Any, lr: float, *, beta1: float, beta2: float, **others: Any) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from bench.benchmark.contenders import CACHED, FILLING, Steps
-from bench.train.teacher_cache import asked_anew
+from bench.train.teacher_cache import expected_miss_rate
 
 Times = dict[str, list[float]]
 """Milliseconds a step of every contender, one value a round."""
@@ -103,7 +103,7 @@ def with_filling(times: Times, views: int) -> Times:
     if FILLING not in times:
         return times
     parts = [*zip(times[CACHED], times[FILLING], strict=True)]
-    shares = {name: asked_anew(epochs, views) for name, epochs in RUNS.items()}
+    shares = {name: expected_miss_rate(epochs, views) for name, epochs in RUNS.items()}
     return times | {name: [step + share * batch for step, batch in parts] for name, share in shares.items()}
 
 

@@ -15,10 +15,9 @@ from torch.nn import functional
 from bench.benchmark.contenders import Steps, graph, ready, repeated, training_of, tried
 from bench.benchmark.measure import Times
 from bench.benchmark.task import Task
-from bench.executors.local import fresh_networks
-from bench.methods.base import full
-from bench.registry import OPTIMIZERS
-from bench.train import device
+from bench.build import fresh_networks
+from bench.methods.losses import full
+from bench.train import device as devices
 
 STREAMS, GROUPED = "kdbench-{}-streams", "{}-grouped"
 
@@ -26,7 +25,7 @@ STREAMS, GROUPED = "kdbench-{}-streams", "{}-grouped"
 def together(task: Task, seeds: int, say: Callable[[str], None]) -> dict[str, Steps]:
     """Both contenders; only one network without a teacher is grouped."""
     found = {STREAMS.format(seeds): streams(task, seeds, say)}
-    if task.run.teacher is None:
+    if not task.run.teachers:
         found |= tried(GROUPED.format(seeds), lambda: grouped(task, seeds), say)
     return found
 
@@ -41,20 +40,20 @@ def streams(task: Task, seeds: int, say: Callable[[str], None]) -> Steps:
     """The engine's runs by turns, as its executor takes them; on CUDA each has graphs and a stream of its own."""
     running = []
     for own in of_seeds(task, seeds):
-        free, queue = device.free_memory(task.device), device.queue(task.device)
-        with queue:
+        free, stream = devices.free_memory(task.device), devices.stream_context(task.device)
+        with stream:
             training = training_of(own)
             ready(training, own)
-        took = (free - device.free_memory(task.device)) / 2**20
-        running.append((queue, training.batches))
+        took = (free - devices.free_memory(task.device)) / 2**20
+        running.append((stream, training.train_loop))
         if task.device.type == "cuda":
             say(f"seed {len(running)} took {took:.0f} MiB")
 
     def steps(count: int) -> None:
-        turns = [(queue, batches.launched(count)) for queue, batches in running]
+        turns = [(stream, loop.steps(count)) for stream, loop in running]
         for _ in range(count):
-            for queue, turn in turns:
-                with queue:
+            for stream, turn in turns:
+                with stream:
                     next(turn)
 
     return steps
@@ -71,7 +70,7 @@ class Grouped:
 
     def __init__(self, task: Task, seeds: int) -> None:
         self.device, self.precision, own = task.device, task.precision, of_seeds(task, seeds)
-        dtype = device.weights_dtype(self.precision)
+        dtype = devices.weights_dtype(self.precision)
         networks = [fresh_networks(one.run)[0].to(task.device, dtype) for one in own]
         self.network = networks[0]
         for module in self.network.modules():
@@ -80,17 +79,16 @@ class Grouped:
                 # float32: it takes float32 here, which costs time that a normalisation of the whole would not need.
                 module.register_forward_pre_hook(lambda _, given: (full(given[0]),))
         self.parameters, self.buffers = stack_module_state(networks)
-        self.pictures, stage = [one.pictures for one in own], task.run.stage
+        self.loaders, stage = [one.loader for one in own], task.run.stage
         self.positions = torch.arange(stage.schedule.batch, device=task.device)
         rate = torch.tensor(stage.schedule.lr, device=task.device)
-        component = OPTIMIZERS[stage.optimizer.name].load()
-        self.optimizer = component([*self.parameters.values()], rate, **stage.optimizer.params)
+        self.optimizer = stage.optimizer.build([*self.parameters.values()], rate)
 
     def step(self) -> None:
         """One update of every network, on the first batch of its seed's epoch."""
-        batches = zip(*(pictures.batch(self.positions) for pictures in self.pictures), strict=True)
-        images, labels = (torch.stack(own) for own in batches)
-        with device.autocast(self.precision, self.device):
+        batches = zip(*(loader.batch(self.positions) for loader in self.loaders), strict=True)
+        images, labels, _ = (torch.stack(own) for own in batches)
+        with devices.autocast(self.precision, self.device):
             logits = vmap(self._predict)(self.parameters, self.buffers, images)
         loss = functional.cross_entropy(full(logits).flatten(0, 1), labels.flatten()) * len(labels)
         self.optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""What every contender is given: a run from a real recipe, and made-up images of its set's shape."""
+"""What every contender is given: a run from a real recipe, and random images of its set's shape."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench import registry
-from bench.data.pictures import Pictures
-from bench.data.views import epoch_draws
-from bench.draws import generator
-from bench.executors.local import make_network
+from bench.build import make_network
 from bench.graph import Run, plan
-from bench.networks import Network
 from bench.recipe import load
+from bench.registry import SETS
+from bench.rng import generator
 from bench.train import device as devices
+from bench.train.loader import DeviceLoader, EpochRandomness
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TINY_BATCH, TINY_IMAGES = 4, 32
@@ -70,35 +68,33 @@ class Task:
         """What kdbench trains in on this device."""
         return devices.precision(self.run.stage.precision, self.device)
 
-    def teachers(self) -> list[Network]:
-        """The frozen teacher, if the run has one, with any weights."""
-        if self.run.teacher is None:
-            return []
-        return [make_network(self.run.teacher, 0).eval().requires_grad_(False)]
+    def teachers(self) -> list[nn.Module]:
+        """The frozen teachers, if the run has any, with any weights."""
+        return [make_network(teacher).eval().requires_grad_(False) for teacher in self.run.teachers]
 
     @cached_property
-    def pictures(self) -> Pictures:
+    def loader(self) -> DeviceLoader:
         """The images as the engine holds them, with an epoch's crops and flips."""
         data = self.run.stage.data
         dtype = devices.weights_dtype(self.precision)
-        pictures = Pictures(self.images, self.labels, data, self.device, dtype, augment=True)
-        pictures.draw(epoch_draws(self.run.seed, 0, len(self.labels), data.crop_padding, data.flip))
-        return pictures
+        loader = DeviceLoader(self.images, self.labels, data, self.device, dtype, augment=True)
+        loader.begin_epoch(EpochRandomness.draw(self.run.seed, 0, len(loader), data.crop_padding, data.flip))
+        return loader
 
     def batches(self, layout: torch.memory_format) -> list[tuple[Tensor, Tensor]]:
         """A few batches in the device's memory: cropped, flipped and normalised."""
         positions = torch.arange(4 * self.batch, device=self.device).view(4, self.batch)
-        made = [self.pictures.batch(own) for own in positions]
-        return [(images.contiguous(memory_format=layout), labels) for images, labels in made]
+        made = [self.loader.batch(own) for own in positions]
+        return [(images.contiguous(memory_format=layout), labels) for images, labels, _ in made]
 
 
 def make_task(workload: Workload, device: torch.device, *, tiny: bool) -> Task:
     """What a workload asks for; ``tiny`` has small batches and few images."""
     graph = plan(load(RECIPES), [workload.table], "paper", rows=[workload.row])
     run = next(iter(graph.rows[workload.table, workload.row].values()))
-    entry, stage, draws = registry.SETS[run.stage.data.set], run.stage, generator(0, "benchmark")
-    count = TINY_IMAGES if tiny else entry.train
+    info, stage, draws = SETS[run.stage.data.set], run.stage, generator(0, "benchmark")
+    count = TINY_IMAGES if tiny else info.train
     if tiny:
         run = replace(run, stage=replace(stage, schedule=replace(stage.schedule, batch=TINY_BATCH)))
-    images = draws.integers(0, 256, (count, entry.size, entry.size, entry.channels), dtype=np.uint8)
-    return Task(run, images, draws.integers(0, entry.classes, count), device)
+    images = draws.integers(0, 256, (count, info.size, info.size, info.channels), dtype=np.uint8)
+    return Task(run, images, draws.integers(0, info.classes, count), device)

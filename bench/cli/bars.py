@@ -2,13 +2,13 @@
 
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bench.cli.progress import duration, measured, outcome, title
 from bench.graph import Run
-from bench.store import Record
+from bench.store import EpochEntry, Record, SynthesisEntry
 
 
 class Bars:
@@ -73,7 +73,9 @@ class Bar:
         done = (epoch - 1) * steps + step
         self.progress.update(self.task, completed=done, total=total, told=f"{said}{self.measured}")
 
-    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+    def epoch(
+        self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
+    ) -> None:
         """Show what the epoch measured."""
         self.measured = f"  {measured(entry)}  {images_per_second:,.0f} images/s  {duration(seconds_left)} left"
         self.progress.update(self.task, told=f"epoch {entry['epoch']}/{epochs}{self.measured}")

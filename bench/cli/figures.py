@@ -3,10 +3,9 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench.data import wordvectors
@@ -22,6 +21,9 @@ from bench.report.curves import Curve, loss_curves, quality_curves
 from bench.report.figures import gallery, heatmap, learning_curves, softened
 from bench.schema import nearest
 from bench.store import Record, Store, sha256
+
+if TYPE_CHECKING:
+    from bench.train import artifacts
 
 PRINTED_WHOLE = 20
 
@@ -130,11 +132,13 @@ def temperature(run: str, image: int, temperatures: Sequence[float], profile: Pr
     Raises:
         UsageError: no such run, image or temperature, or the run's logits are not here.
     """
+    from bench.train import artifacts
+
     if min(temperatures) <= 0:
         raise UsageError("a temperature is above 0")
     project = Project.find()
     found = resolve_run(project.library(), run, profile)
-    logits = _artifact(project.store(), found, run.partition("/")[0])["logits0"].astype(np.float64)
+    logits = artifacts.logits(_artifact(project.store(), found, run.partition("/")[0])).double().numpy()
     if not 0 <= image < len(logits):
         raise UsageError(f"no test image {image}; they are numbered 0 to {len(logits) - 1}")
     classes = SETS[found.stage.data.set].shown_names
@@ -173,6 +177,8 @@ def impressions(
     Raises:
         UsageError: no such run or class, the run takes no synthesised images, or they are not here.
     """
+    from bench.train import artifacts
+
     project = Project.find()
     source = resolve_run(project.library(), run, profile).sources.get("transfer_set")
     if source is None:
@@ -180,31 +186,32 @@ def impressions(
     (teacher,) = source.teachers
     store, table = project.store(), run.partition("/")[0]
     set_name = source.stage.data.set
-    matrix = class_similarity(_artifact(store, teacher, table)["linear.weight"].astype(np.float64))
+    weights = artifacts.weights(_artifact(store, teacher, table))["linear.weight"]
+    matrix = class_similarity(weights.double().numpy())
     names = SETS[set_name].shown_names
-    made = _artifact(store, source, table)
+    images, labels = (made.numpy() for made in artifacts.images(_artifact(store, source, table)))
     if not all(0 <= number < len(names) for number in classes):
         raise UsageError(f"no class {max(classes, key=abs)}; they are numbered 0 to {len(names) - 1}")
     rows = [[name, *row] for name, row in zip(names, matrix, strict=True)]
     print(tabulate(rows, ["", *names], "simple", floatfmt=".3f"))
-    record = store.current(source)
+    record = store.current_record(source)
     errors = [line["networks"][0]["train_error"] for line in record.curve] if record else []
-    print(f"{len(made['images'])} impressions, of which the teacher takes {np.mean(errors):.1f} % for another class")
+    print(f"{len(images)} impressions, of which the teacher takes {np.mean(errors):.1f} % for another class")
     if similarity is not None:
         heatmap(names, matrix, f"Class similarity in the last layer of {teacher.name}", similarity)
     if figure is not None:
-        shown = {names[k]: made["images"][made["labels"] == k][:EACH] for k in classes or range(len(names))}
+        shown = {names[k]: images[labels == k][:EACH] for k in classes or range(len(names))}
         gallery(shown, f"Data impressions of {set_name}, {teacher.name}", figure)
 
 
-def _artifact(store: Store, run: Run, table: str) -> dict[str, NDArray[Any]]:
-    """The tensors that a run left, without the name of the network; read with torch."""
-    from bench.train import checkpoint
+def _artifact(store: Store, run: Run, table: str) -> "artifacts.Tensors":
+    """The tensors that a run left; read with torch."""
+    from bench.train import artifacts
 
-    kept = checkpoint.artifact(store, run)
+    kept = artifacts.load(store, run)
     if kept is None:
         raise UsageError(f"what {run.name} left is not here; `kdbench run {table}` trains it")
-    return {name.removeprefix("net0."): tensor.numpy() for name, tensor in kept[1].items()}
+    return kept[1]
 
 
 def curves(runs: Sequence[str], losses: Sequence[str], profile: Profile, figure: Path | None) -> None:
@@ -252,7 +259,7 @@ def _panels(
 
 
 def _recorded(store: Store, run: Run) -> tuple[Run, Record]:
-    record = store.current(run)
+    record = store.current_record(run)
     if record is None:
         command = f"kdbench run {run.name.partition('/')[0]} --profile {run.profile}"
         raise UsageError(f"{run.name} #{run.seed} has no record; `{command}` trains it")

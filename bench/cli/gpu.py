@@ -12,8 +12,7 @@ from pathlib import Path
 from bench import pack
 from bench.cli.progress import watcher
 from bench.errors import KdbenchError, UsageError
-from bench.executors.inline import MOST_ON_GPU, Inline
-from bench.executors.local import Local
+from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, plan
 from bench.profiles import PROFILES, Profile
 from bench.project import Project
@@ -32,16 +31,15 @@ def gpu(
     where, library, store = devices.choose(device), project.library(), project.store()
     taken = pack.unpack(store, out)
     graph = plan(library, tables or library.tables, profile)
-    runs = [run for run in todo(graph.by_value(), store) if project.has_data(run.stage.data.set)]
+    runs = [run for run in todo(graph.by_priority(), store) if project.has_data(run.stage.data.set)]
     print(f"profile {profile} on {devices.name(where)}, {budget:.0f} s: {len(runs)} runs to train")
     without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})
     if without:
         print(f"left out, for lack of data in {project.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
-    costs = project.costs()
-    most = MOST_ON_GPU if where.type == "cuda" else 1
-    executor = Inline(Local(store, costs, project.data, download=False, where=where, side_by_side=most), most)
+    at_once = num_at_once(None if where.type == "cuda" else 1, where, len(runs))
+    executor = make_executor(store, project.costs(), project.data, where, at_once, project.plugins)
     known = set((store.root / "runs").glob("*.json")) - set(taken)
     try:
         with watcher() as watch:
@@ -61,7 +59,7 @@ def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
     left = todo(graph.runs.values(), store)
     files = set((store.root / "runs").glob("*.json")) - known
     files |= {path for path in map(store.checkpoint, left) if path.is_file()}
-    sources = [store.usable(source) for run in left for source in run.sources.values()]
+    sources = [store.available_artifact(source) for run in left for source in run.sources.values()]
     return files | {found[1] for found in sources if found is not None and found[1].parent.name == "artifacts"}
 
 

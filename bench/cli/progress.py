@@ -5,12 +5,12 @@ import time
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from bench.graph import Run
 from bench.recipe import Library
 from bench.run import Watcher
-from bench.store import Record
+from bench.store import EpochEntry, Record, SynthesisEntry
 
 LINE_SECONDS = 10.0
 
@@ -46,11 +46,11 @@ def title(run: Run) -> str:
     return f"{run.name} ensembles of {run.ensemble}" if run.ensemble else f"{run.name} seed {run.seed}"
 
 
-def measured(entry: dict[str, Any]) -> str:
+def measured(entry: EpochEntry | SynthesisEntry) -> str:
     """Loss and test error of every network of an epoch; of images that are made, how many miss their class."""
     losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
-    errors = "/".join(f"{net['test_error' if 'test_error' in net else 'train_error']:.2f}" for net in entry["networks"])
-    return f"loss {losses}  error {errors} %"
+    errors = [net["test_error"] if "test_error" in net else net["train_error"] for net in entry["networks"]]
+    return f"loss {losses}  error {'/'.join(f'{error:.2f}' for error in errors)} %"
 
 
 def _sum(terms: Collection[float | None]) -> str:
@@ -115,7 +115,9 @@ class RunLines:
         if time.monotonic() - self.said >= LINE_SECONDS:
             self._line(f"epoch {epoch}: step {step}/{steps}")
 
-    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+    def epoch(
+        self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
+    ) -> None:
         """An epoch is done."""
         if time.monotonic() - self.said >= LINE_SECONDS:
             self._line(

@@ -32,7 +32,7 @@ def tables(*, names_only: bool) -> None:
     store, rows = project.store(), []
     for name, table in library.tables.items():
         runs = plan(library, [name], "paper").runs.values()
-        done = sum(store.current(run) is not None for run in runs)
+        done = sum(store.current_record(run) is not None for run in runs)
         rows.append([name, len(table.rows), f"{done}/{len(runs)}", table.title])
     print(tabulate(rows, ["table", "rows", "paper runs done", "title"], "simple"))
 
@@ -56,7 +56,7 @@ def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int
     tell_unreadable(library, [table])
     waiting = {run.key for run in todo(planned.values(), store, retry_diverged=retry_diverged)}
     for run in planned.values():
-        record = store.current(run)
+        record = store.current_record(run)
         state = ("again" if record else "to run") if run.key in waiting else (record.status if record else "waits")
         taken = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
         print(f"{state:8} {run.id}  {run.name} seed {run.seed}{taken}")

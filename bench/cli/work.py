@@ -4,25 +4,19 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import torch
-
 from bench.cli.progress import duration, tell_unreadable, watcher
 from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
-from bench.executors.estimate import measure, workloads
-from bench.executors.inline import MOST_ON_GPU, Inline
-from bench.executors.local import Local
-from bench.executors.processes import Processes, cores
+from bench.executors import estimate as estimates
+from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, Run, plan
 from bench.profiles import Profile
 from bench.project import Project
 from bench.registry import SETS
-from bench.run import Executor, todo, walk
+from bench.run import todo, walk
 from bench.schema import nearest
 from bench.store import Record, Store
 from bench.train import device as devices
-
-MOST_ON_CPU = 8
 
 
 def run(
@@ -43,24 +37,21 @@ def run(
     graph = plan(library, [table], profile, rows=rows, seeds=seeds)
     tell_unreadable(library, [table])
     runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    side_by_side = at_a_time(at_once, where, len(runs))
-    if where.type == "cpu" and side_by_side > 1:
-        # Here too, so that this device has the name that it gets in the records.
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // side_by_side)))
+    side_by_side, costs = num_at_once(at_once, where, len(runs)), project.costs()
+    executor = make_executor(store, costs, project.data, where, side_by_side, project.plugins)
     _banner(project, graph, profile, len(runs), devices.name(where), side_by_side)
     if not project.data_was_named:
         fetch(project, runs)
-    costs = project.costs()
     count_missing(costs, graph.runs.values())
     with watcher() as watch:
-        summary = walk(runs, _executor(store, costs, project.data, where, side_by_side), watch)
+        summary = walk(runs, executor, watch)
     if summary.ended == "interrupted":
         print("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
         sys.exit(130)
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {table}{shown}` prints the table")
     if profile != "paper":
-        records = [record for run in graph.runs.values() if (record := store.current(run)) is not None]
+        records = [record for run in graph.runs.values() if (record := store.current_record(run)) is not None]
         here = [record for record in records if record.device == devices.name(where)]
         _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here, side_by_side)
 
@@ -68,19 +59,6 @@ def run(
 def default_profile(device: str | None) -> Profile:
     """The real thing where a GPU makes it possible, elsewhere what a person can wait for."""
     return "paper" if devices.choose(device).type == "cuda" else "smoke"
-
-
-def at_a_time(asked: int | None, where: torch.device, count: int) -> int:
-    """How many runs go on at a time, at most; on a CPU small networks gain more from a second run than a thread."""
-    default = MOST_ON_GPU if where.type == "cuda" else min(cores(), MOST_ON_CPU)
-    return max(1, min(count, asked or default))
-
-
-def _executor(store: Store, costs: Costs, data: Path, where: torch.device, side_by_side: int) -> Executor:
-    if where.type == "cpu" and side_by_side > 1:
-        return Processes(store, costs, data, count=side_by_side, threads=torch.get_num_threads())
-    local = Local(store, costs, data, download=False, where=where, side_by_side=side_by_side)
-    return Inline(local, side_by_side)
 
 
 def count_missing(costs: Costs, runs: Iterable[Run]) -> None:
@@ -110,8 +88,8 @@ def _banner(project: Project, graph: Graph, profile: Profile, count: int, device
     synthetic = sorted(name for name in sets if SETS[name].synthetic)
     if synthetic:
         print(
-            f"NOTE: the smoke profile trains on SYNTHETIC images ({', '.join(synthetic)}). The errors show that all of it"
-            " works and say nothing about the paper. `--profile smoke-real` takes as few real ones.",
+            f"NOTE: the smoke profile trains on SYNTHETIC images ({', '.join(synthetic)}). The errors show that all of"
+            " it works and say nothing about the paper. `--profile smoke-real` takes as few real ones.",
         )
 
 
@@ -128,26 +106,23 @@ def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record]
 
 
 def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | None) -> None:
-    """Print time, memory and FLOPs of what is missing of a table, from a few timed steps on this machine."""
+    """Print time and FLOPs of what is missing of a table, from a few timed steps on this machine."""
     project = Project.find()
     where, library, store = devices.choose(device), project.library(), project.store()
     costs = project.costs()
     runs = todo(plan(library, [table], profile, rows=rows).runs.values(), store)
     print(f"profile {profile} on {devices.name(where)}: {len(runs)} runs to train")
-    total, flops, memory = 0.0, 0, 0
-    print(
-        f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'memory':>9}  {'FLOPs a run':>11}  what",
-    )
-    for title, own in workloads(runs).items():
-        took = measure(own[0], where)
-        all_runs = took.seconds * len(own)
-        each = training_flops(own[0], costs) or 0
-        total, flops, memory = total + all_runs, flops + each * len(own), max(memory, took.memory)
+    total, flops = 0.0, 0
+    print(f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'FLOPs a run':>11}  what")
+    for title, own in estimates.workloads(runs).items():
+        one = estimates.estimate(own[0], where)
+        all_runs, each = one.seconds * len(own), training_flops(own[0], costs) or 0
+        total, flops = total + all_runs, flops + each * len(own)
         print(
-            f"{len(own):4}  {1e3 * took.step:9.1f}  {duration(took.seconds):>9}  {duration(all_runs):>9}"
-            f"  {took.memory / 2**20:6.0f} MB  {each:11.2e}  {title}",
+            f"{len(own):4}  {1e3 * one.step:9.1f}  {duration(one.seconds):>9}  {duration(all_runs):>9}"
+            f"  {each:11.2e}  {title}",
         )
-    print(f"in all {duration(total)}, {flops:.2e} FLOPs, at most {memory / 2**20:.0f} MB at a time")
+    print(f"in all {duration(total)}, {flops:.2e} FLOPs")
 
 
 def prepare(sets: Sequence[str], data: Path | None) -> None:

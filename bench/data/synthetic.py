@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.datasets import Dataset, DatasetInfo
-from bench.draws import generator
+from bench.rng import generator
 
 _BLOCKS = 4  # colour blocks along a template's side
 _SHIFT, _BRIGHTNESS, _NOISE = 3, 32, 80  # largest offset in pixels, largest change in grey levels

@@ -10,32 +10,30 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench import registry
+from bench.build import fresh_networks, make_job, make_network, make_synthesis
 from bench.cost import images_of
-from bench.data.pictures import Pictures
-from bench.draws import generator
-from bench.executors.choices import caches
-from bench.executors.local import fresh_networks, make_job, make_network, make_synthesis
+from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
-from bench.train import checkpoint, device
+from bench.methods.base import Synthesiser
+from bench.registry import SETS
+from bench.rng import generator
+from bench.train import device as devices
 from bench.train.engine import TEST_BATCH, Training
-from bench.train.memory import held, peak_of_steps
-from bench.train.progress import Unwatched
-from bench.train.speed import Batches
+from bench.train.loader import DeviceLoader
+from bench.train.loop import CapturedLoop
+from bench.train.progress import Unwatched, run_to_completion
 from bench.train.synthesis import synthesise
-from bench.train.teacher_cache import Answers, asked_anew
-from bench.train.turns import to_the_end
+from bench.train.teacher_cache import LogitsCache, expected_miss_rate
 
 TIMED_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Took:
-    """Seconds a step, seconds a run with its evaluations, and the most bytes of tensors that it has at a time."""
+class Estimate:
+    """Seconds a step, and seconds a run with its evaluations."""
 
     step: float
     seconds: float
-    memory: int
 
 
 def workloads(runs: Iterable[Run]) -> dict[str, list[Run]]:
@@ -45,86 +43,69 @@ def workloads(runs: Iterable[Run]) -> dict[str, list[Run]]:
     """
     groups: dict[str, list[Run]] = {}
     for run in (run for run in runs if run.kind != "evaluate"):
-        teachers = [run.teacher.recipe["networks"]] if run.teacher else []
-        said = {key: run.recipe[key] for key in ("networks", "update", "precision")}
+        teachers = [teacher.recipe["networks"] for teacher in run.teachers]
+        same = {key: run.recipe[key] for key in ("networks", "update", "precision")}
         shape = {"batch": run.stage.schedule.batch, "set": run.stage.data.set, "method": run.stage.method.name}
-        groups.setdefault(json.dumps([said, shape, teachers], sort_keys=True), []).append(run)
+        groups.setdefault(json.dumps([same, shape, teachers], sort_keys=True), []).append(run)
     return {_title(own[0]): own for own in groups.values()}
 
 
 def _title(run: Run) -> str:
     stage = run.stage
-    networks = stage.networks or (run.teacher.stage.networks[:1] if run.teacher else ())
-    said = " + ".join("-".join(map(str, (n.name, *n.params.values()))) for n in networks)
-    return f"{stage.method.name} {said} on {stage.data.set}, {stage.precision}, batch {stage.schedule.batch}"
+    networks = stage.networks or run.teachers[0].stage.networks[:1]
+    named = " + ".join("-".join(map(str, (n.name, *n.params.values()))) for n in networks)
+    return f"{stage.method.name} {named} on {stage.data.set}, {stage.precision}, batch {stage.schedule.batch}"
 
 
-def measure(run: Run, where: torch.device) -> Took:
+def estimate(run: Run, device: torch.device) -> Estimate:
     """What a run will take, from a few warm steps of it."""
-    return _synthesis(run, where) if run.kind == "synthesise" else _training(run, where)
+    return _synthesis(run, device) if run.kind == "synthesise" else _training(run, device)
 
 
-def _synthesis(run: Run, where: torch.device) -> Took:
+def _synthesis(run: Run, device: torch.device) -> Estimate:
     """Time a few steps of one batch of images; all batches and iterations are alike."""
-    stage, batch = run.stage, min(run.stage.schedule.batch, run.stage.method.params["count"])
-    method = replace(stage.method, params={**stage.method.params, "count": batch})
-    few = replace(run, stage=replace(stage, method=method, schedule=replace(stage.schedule, iterations=TIMED_STEPS)))
-    assert run.teacher is not None
-    times, memory = [], 0
-    for _ in range(2):
-        work = make_synthesis(few, fresh_networks(run.teacher)[0], where, Path(), {})
-        made = to_the_end(synthesise(work, Unwatched()))
-        times.append(made.seconds / TIMED_STEPS)
-        memory = sum(t.nbytes for t in made.tensors.values())
-    count, iterations = stage.method.params["count"], stage.schedule.iterations or 0
-    return Took(times[-1], times[-1] * iterations * count / batch, memory * count // batch)
+    stage, method = run.stage, run.stage.method
+    assert isinstance(method, Synthesiser)
+    batch = min(stage.schedule.batch, method.count)
+    few = replace(stage, method=replace(method, count=batch), schedule=replace(stage.schedule, iterations=TIMED_STEPS))
+    seconds = 0.0
+    for _ in range(2):  # the first one warms up
+        job = make_synthesis(replace(run, stage=few), fresh_networks(run.teachers[0])[0], device, Path(), {})
+        seconds = run_to_completion(synthesise(job, Unwatched())).seconds / TIMED_STEPS
+    return Estimate(seconds, seconds * (stage.schedule.iterations or 0) * method.count / batch)
 
 
-def _training(run: Run, where: torch.device) -> Took:
+def _training(run: Run, device: torch.device) -> Estimate:
     """Time a few warm steps and a test batch; a run is that times its steps and epochs."""
     batch, images, tests = run.stage.schedule.batch, images_of(run, "train"), images_of(run, "test")
-    dtype = device.weights_dtype(device.precision(run.stage.precision, where))
-    pictures = tuple(_noise(run, count, where, dtype) for count in (batch, min(TEST_BATCH, tests)))
-    teachers = [make_network(run.teacher, 0)] if run.teacher else []
-    job = make_job(run, fresh_networks(run), teachers, (pictures[0], pictures[1]), where, Path(), {})
-    if caches(run, images, where):
-        job = replace(job, answers=Answers(batch, run.stage.data.crop_padding, run.stage.data.flip))
+    loaders = _noise(run, batch, device), _noise(run, min(TEST_BATCH, tests), device)
+    teachers = [make_network(teacher) for teacher in run.teachers]
+    job = make_job(run, fresh_networks(run), teachers, *loaders, device, Path(), {})
+    if should_cache_teacher(run, images, device):
+        data = run.stage.data
+        job = replace(job, caches=[LogitsCache(batch, data.crop_padding, data.flip) for _ in teachers])
     training = Training(job)
-    above = peak_of_steps(training)
     step, test = _time_steps(training)
     per_epoch = -(-images // batch)
-    steps, epochs = run.stage.schedule.steps(per_epoch), run.stage.schedule.passes(per_epoch)
-    asked = _seconds_asked(training, epochs)
-    seconds = steps * (step + asked) + epochs * test * max(1.0, tests / TEST_BATCH)
-    return Took(step, seconds, above + _held(training, images, tests))
+    steps, epochs = run.stage.schedule.steps(per_epoch), run.stage.schedule.num_epochs(per_epoch)
+    seconds = steps * (step + _filling(training, epochs)) + epochs * test * max(1.0, tests / TEST_BATCH)
+    return Estimate(step, seconds)
 
 
-def _seconds_asked(training: Training, epochs: int) -> float:
-    """What a step's share of filling the teacher's cache takes, for a run that has one and has it for itself."""
-    if training.cache is None:
-        return 0.0
-    _timed(training.cache.batches)
-    return _timed(training.cache.batches) * asked_anew(epochs, training.cache.answers.views)
+def _filling(training: Training, epochs: int) -> float:
+    """Seconds that a step's share of filling the teachers' caches takes, for a run that has them for itself."""
+    seconds = 0.0
+    for teacher in training.cached:
+        _timed(teacher.loop)
+        seconds += _timed(teacher.loop) * expected_miss_rate(epochs, teacher.cache.views)
+    return seconds
 
 
-def _held(training: Training, images: int, tests: int) -> int:
-    """Bytes between steps: weights, the optimiser's state, and what grows with the number of images."""
-    job, data = training.job, training.job.stage.data
-    entry = registry.SETS[data.set]
-    frozen = [tensor for teacher in job.teachers for tensor in teacher.state_dict().values()]
-    tensors = checkpoint.tensors_of((*job.networks, job.method), training.optimizers)
-    pixel = entry.channels * job.train.padded.element_size()
-    shown = images * (entry.size + 2 * data.crop_padding) ** 2 + tests * entry.size**2
-    answers = 0
-    if training.cache is not None and training.cache.answers.logits is not None:
-        answers = images * training.cache.answers.views * training.cache.answers.logits[0].nbytes
-    return held([*tensors.values(), *frozen]) + pixel * shown + answers
-
-
-def _noise(run: Run, count: int, where: torch.device, dtype: torch.dtype) -> Pictures:
-    entry, draws = registry.SETS[run.stage.data.set], generator(0, "estimate")
-    images = draws.integers(0, 256, (count, entry.size, entry.size, entry.channels), dtype=np.uint8)
-    return Pictures(images, draws.integers(0, entry.classes, count), run.stage.data, where, dtype, augment=True)
+def _noise(run: Run, count: int, device: torch.device) -> DeviceLoader:
+    info, draws, precision = SETS[run.stage.data.set], generator(0, "estimate"), run.stage.precision
+    images = draws.integers(0, 256, (count, info.size, info.size, info.channels), dtype=np.uint8)
+    labels, dtype = draws.integers(0, info.classes, count), devices.weights_dtype(devices.precision(precision, device))
+    return DeviceLoader(images, labels, run.stage.data, device, dtype, augment=True)
 
 
 def _time_steps(training: Training) -> tuple[float, float]:
@@ -132,17 +113,17 @@ def _time_steps(training: Training) -> tuple[float, float]:
     training.capture()
     training.begin(0, 0)
     training.mode(training=True)
-    _timed(training.batches)
-    step = statistics.median(_timed(training.batches) for _ in range(TIMED_STEPS))
+    _timed(training.train_loop)
+    step = statistics.median(_timed(training.train_loop) for _ in range(TIMED_STEPS))
     training.mode(training=False)
-    _timed(training.tests)
-    return step, _timed(training.tests)
+    _timed(training.test_loop)
+    return step, _timed(training.test_loop)
 
 
-def _timed(batches: Batches) -> float:
+def _timed(loop: CapturedLoop) -> float:
     """Seconds of the first batch of a pass."""
     begun = time.monotonic()
-    batches.run(1)
-    if batches.device.type == "cuda":
-        torch.cuda.synchronize(batches.device)
+    loop.run(1)
+    if loop.device.type == "cuda":
+        torch.cuda.synchronize(loop.device)
     return time.monotonic() - begun

@@ -11,18 +11,15 @@ from bench.errors import DeviceError
 from bench.executors.local import Local
 from bench.graph import Run
 from bench.store import Record
-from bench.train import device
-from bench.train.progress import Progress, Stopped
-from bench.train.turns import Turns
+from bench.train import device as devices
+from bench.train.progress import Coroutine, Progress, Stopped
 
-# By arithmetic the memory's speed is the limit from about four runs on; `make benchmark-gpu` measures it.
-MOST_ON_GPU = 4
-# Another run like those that go on may need a little more than they took: streams of its own, other algorithms.
+# Another run like those in progress may need a little more than they took: streams of its own, other algorithms.
 MEMORY_MARGIN = 1.2
 
 
 @dataclass(frozen=True)
-class _Given:
+class Submission:
     """A run as it was submitted."""
 
     run: Run
@@ -31,17 +28,17 @@ class _Given:
 
 
 @dataclass(eq=False)
-class _Going:
-    """A run in progress; ``took`` is the memory (bytes) that was free before its first turn and not after it."""
+class Active:
+    """A run in progress; ``memory`` (bytes) was free before its first step and not after it."""
 
-    given: _Given
-    work: Turns[Record]
-    queue: AbstractContextManager[object]
-    took: int = 0
+    submission: Submission
+    work: Coroutine[Record]
+    stream: AbstractContextManager[object]
+    memory: int = 0
 
 
 class Inline:
-    """Carries out runs by turns, a step each; they go on while they are waited for.
+    """Carries out runs by turns, a step each, while they are waited for.
 
     Args:
         local: who carries them out.
@@ -51,75 +48,74 @@ class Inline:
     def __init__(self, local: Local, most: int = 1) -> None:
         self.local, self.store, self.most = local, local.store, most
         # One a place and no more: CUDA has few streams, and would soon give two runs the same one.
-        self.queues = [device.queue(local.device) for _ in range(most)]
-        self.going: list[_Going] = []
-        self.put_off: list[_Given] = []
+        self.streams = [devices.stream_context(local.device) for _ in range(most)]
+        self.active: list[Active] = []
+        self.deferred: list[Submission] = []
         self.ended: list[tuple[Run, Record | None]] = []
 
     @property
     def room(self) -> bool:
-        """Whether there are a place and memory for one more run like those that go on."""
-        needed = MEMORY_MARGIN * max((going.took for going in self.going), default=0)
-        taken = len(self.going) + len(self.ended)
-        return taken < self.most and (not needed or needed <= device.free_memory(self.local.device))
+        """Whether there are a place and memory for one more run like those in progress."""
+        needed = MEMORY_MARGIN * max((active.memory for active in self.active), default=0)
+        occupied = len(self.active) + len(self.ended)
+        return occupied < self.most and (not needed or needed <= devices.free_memory(self.local.device))
 
     def submit(self, run: Run, progress: Progress, deadline: float | None) -> None:
         """Make the run ready, so that it holds the memory that it needs."""
-        self._begin(_Given(run, progress, deadline))
+        self._begin(Submission(run, progress, deadline))
 
     def wait(self) -> tuple[Run, Record | None]:
-        """Take turns until a run ends."""
-        if not self.going and not self.ended:
+        """Carry out steps until a run ends."""
+        if not self.active and not self.ended:
             raise ValueError("no run was submitted")
         while not self.ended:
-            for going in [*self.going]:
-                self._turn(going)
+            for active in [*self.active]:
+                self._step(active)
         return self.ended.pop(0)
 
     def stop(self) -> None:
-        """Give up what goes on."""
-        self.going.clear()
-        self.put_off.clear()
+        """Give up what is in progress."""
+        self.active.clear()
+        self.deferred.clear()
 
-    def _begin(self, given: _Given) -> None:
-        where = self.local.device
-        free = device.free_memory(where)
-        work = self.local.execute(given.run, given.progress, _until(given.deadline))
-        taken = [going.queue for going in self.going]
-        begun = _Going(given, work, next(queue for queue in self.queues if queue not in taken))
-        self.going.append(begun)
-        self._turn(begun)
-        begun.took = max(0, free - device.free_memory(where))
+    def _begin(self, submission: Submission) -> None:
+        free = devices.free_memory(self.local.device)
+        work = self.local.execute(submission.run, submission.progress, _until(submission.deadline))
+        busy = [active.stream for active in self.active]
+        begun = Active(submission, work, next(stream for stream in self.streams if stream not in busy))
+        self.active.append(begun)
+        self._step(begun)
+        begun.memory = max(0, free - devices.free_memory(self.local.device))
 
-    def _turn(self, going: _Going) -> None:
+    def _step(self, active: Active) -> None:
         try:
-            with going.queue:
-                next(going.work)
+            with active.stream:
+                next(active.work)
         except StopIteration as end:
-            self._end(going, end.value)
+            self._end(active, end.value)
         except Stopped:
-            self._end(going, None)
+            self._end(active, None)
         except torch.OutOfMemoryError:
-            self._retreat(going)
+            self._retreat(active)
         except BaseException:
-            self.going.remove(going)
+            self.active.remove(active)
             raise
 
-    def _end(self, going: _Going, record: Record | None) -> None:
-        self.going.remove(going)
-        self.ended.append((going.given.run, record))
-        device.give_back(self.local.device)
-        if self.put_off:
-            self._begin(self.put_off.pop(0))
+    def _end(self, active: Active, record: Record | None) -> None:
+        self.active.remove(active)
+        self.ended.append((active.submission.run, record))
+        devices.release_memory(self.local.device)
+        if self.deferred:
+            self._begin(self.deferred.pop(0))
 
-    def _retreat(self, going: _Going) -> None:
-        """Out of memory: fewer at a time from now on; this run goes on, from its checkpoint, when another one ends."""
-        self.going.remove(going)
-        if not self.going:
-            where = device.name(self.local.device)
-            raise DeviceError(f"{going.given.run.name}: {where} has too little free memory for it") from None
-        self.most = len(self.going)
-        self.put_off.append(going.given)
+    def _retreat(self, active: Active) -> None:
+        """Out of memory: fewer at a time from now on; this run resumes, from its checkpoint, when another one ends."""
+        self.active.remove(active)
+        if not self.active:
+            device = devices.name(self.local.device)
+            raise DeviceError(f"{active.submission.run.name}: {device} has too little free memory for it") from None
+        self.most = len(self.active)
+        self.deferred.append(active.submission)
 
 
 def _until(deadline: float | None) -> Callable[[float], bool]:

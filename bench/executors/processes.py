@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
@@ -18,12 +19,14 @@ from typing import Any
 
 import torch
 
+from bench import registry
+from bench.build import Builder
 from bench.cost import Costs
 from bench.errors import DeviceError, KdbenchError
 from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run
-from bench.store import Record, Store
+from bench.store import EpochEntry, Record, Store, SynthesisEntry
 from bench.train.progress import Progress
 
 STEP_SECONDS = 0.1
@@ -42,6 +45,18 @@ class _Worker:
 
 
 @dataclass(frozen=True)
+class _Arguments:
+    """What a worker is told when it starts; ``results`` are the folders of the store."""
+
+    results: Sequence[Path]
+    costs: Costs
+    folder: Path
+    plugins: Path | None
+    threads: int
+    count: int
+
+
+@dataclass(frozen=True)
 class _Task:
     worker: _Worker
     run: Run
@@ -57,11 +72,14 @@ class Processes:
         folder: where data sets lie; nothing is downloaded into it.
         count: how many processes at most.
         threads: of each.
+        plugins: the folder of plug-ins, without which no worker could take their runs.
     """
 
-    def __init__(self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int) -> None:
+    def __init__(
+        self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int, plugins: Path | None = None
+    ) -> None:
         self.store, self.count = store, count
-        self.given = (store.root, costs, folder, threads, count)
+        self.arguments = _Arguments(store.folders, costs, folder, plugins, threads, count)
         self.workers: list[_Worker] = []
         self.tasks: list[_Task] = []
 
@@ -84,7 +102,7 @@ class Processes:
     def _start(self) -> _Worker:
         spawn = get_context("spawn")
         ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=_work, args=(theirs, *self.given), daemon=True)
+        process = spawn.Process(target=_work, args=(theirs, self.arguments), daemon=True)
         # Ctrl-C in a terminal reaches all processes. Workers inherit that it is ignored: this process stops them.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -98,8 +116,8 @@ class Processes:
     def wait(self) -> tuple[Run, Record | None]:
         """Tell what the workers say until a run ends; DeviceError if a worker was killed."""
         while True:
-            said = connection.wait([task.worker.pipe for task in self.tasks])
-            for task in [task for task in self.tasks if task.worker.pipe in said]:
+            ready = connection.wait([task.worker.pipe for task in self.tasks])
+            for task in [task for task in self.tasks if task.worker.pipe in ready]:
                 try:
                     what, value = task.worker.pipe.recv()
                 except (EOFError, OSError):
@@ -139,13 +157,14 @@ def _lost(task: _Task) -> DeviceError:
 # In a worker.
 
 
-def _work(pipe: "Connection[Any, Any]", root: Path, costs: Costs, folder: Path, threads: int, count: int) -> None:
+def _work(pipe: "Connection[Any, Any]", given: _Arguments) -> None:
     """Carry out the runs that come through the pipe, until the worker is told to end or its parent is gone."""
     # An exception, so that a file that is half written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    local = Local(Store(root), costs, folder, download=False, where=torch.device("cpu"), side_by_side=count)
+    torch.set_num_threads(given.threads)
+    registry.load_plugins(given.plugins)
+    local = Local(Store(*given.results), given.costs, Builder(given.folder, torch.device("cpu")), given.count)
     inline = Inline(local)
     with suppress(EOFError, BrokenPipeError):
         while True:
@@ -170,14 +189,16 @@ class _Teller:
     """Sends the progress of a run through the pipe, steps at most ten times a second."""
 
     def __init__(self, pipe: "Connection[Any, Any]") -> None:
-        self.pipe, self.said = pipe, 0.0
+        self.pipe, self.sent = pipe, 0.0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
-        if time.monotonic() - self.said >= STEP_SECONDS or step == steps:
-            self.said = time.monotonic()
+        if time.monotonic() - self.sent >= STEP_SECONDS or step == steps:
+            self.sent = time.monotonic()
             self.pipe.send(("step", (epoch, step, steps)))
 
-    def epoch(self, entry: dict[str, Any], epochs: int, images_per_second: float, seconds_left: float) -> None:
+    def epoch(
+        self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
+    ) -> None:
         self.pipe.send(("epoch", (entry, epochs, images_per_second, seconds_left)))
 
     def warn(self, message: str) -> None:

@@ -36,7 +36,7 @@ class Samples:
 def collect(graph: Graph, store: Store, table: str, row: Row) -> Samples:
     """The records of a row's runs in a plan."""
     runs = graph.rows.get((table, row.name), {})
-    records = ((seed, run, store.find(run)) for seed, run in runs.items())
+    records = ((seed, run, store.latest_record(run)) for seed, run in runs.items())
     return Samples(len(runs), tuple(Sample(seed, run, record) for seed, run, record in records if record is not None))
 
 
@@ -92,7 +92,7 @@ def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Qual
     if run is None or run.ensemble is None:
         return None
     published = row.published["ensemble"].value if "ensemble" in row.published else None
-    record = store.find(run)
+    record = store.latest_record(run)
     if record is None:
         return Ensemble(run.ensemble, published)
     errors = [entry["test_error"] for entry in record.curve]

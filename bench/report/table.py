@@ -137,7 +137,7 @@ def _claimed(sources: _Sources, statement: Claim) -> Claimed:
 
 
 def _provenance(paper: Graph, store: Store) -> Provenance:
-    records = [record for run in paper.runs.values() if (record := store.find(run)) is not None]
+    records = [record for run in paper.runs.values() if (record := store.latest_record(run)) is not None]
     dates = sorted(record.finished for record in records)
 
     def distinct(texts: Iterable[str]) -> tuple[str, ...]:

@@ -1,21 +1,15 @@
 """The unfinished state of a run, in one safetensors file written atomically."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.errors import DeviceError, StoreError
-from bench.graph import Run
-from bench.store import Record, Store, write_atomic
-
-Tensors = dict[str, Tensor]
+from bench.store import CurveEntry
+from bench.train.artifacts import Tensors, read, write
 
 
 class About(TypedDict):
@@ -27,7 +21,7 @@ class About(TypedDict):
     threads: int
     epoch: int
     seconds: float
-    curve: Sequence[Mapping[str, Any]]
+    curve: Sequence[CurveEntry]
 
 
 class Unfinished(Protocol):
@@ -39,19 +33,19 @@ class Unfinished(Protocol):
 
     @property
     def precision(self) -> str:
-        """The one that it reached; a checkpoint goes on only in the same."""
+        """The one that it reached; a checkpoint is resumed only in the same."""
 
     @property
     def taken(self) -> dict[str, dict[str, str]]:
-        """What was loaded from other runs; a checkpoint goes on only with the same."""
+        """What was loaded from other runs; a checkpoint is resumed only with the same."""
 
     @property
     def checkpoint(self) -> Path:
         """The file."""
 
 
-def keep(
-    job: Unfinished, tensors: Mapping[str, Tensor], epoch: int, seconds: float, curve: Sequence[Mapping[str, Any]]
+def save(
+    job: Unfinished, tensors: Mapping[str, Tensor], epoch: int, seconds: float, curve: Sequence[CurveEntry]
 ) -> None:
     """Write a job's checkpoint at the end of an epoch, or of a batch of images."""
     about: About = {
@@ -67,9 +61,9 @@ def keep(
 
 
 def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """Copy a job's checkpoint, if there is one, into live tensors; what :func:`keep` was told beside them.
+    """Copy a job's checkpoint, if there is one, into live tensors; what :func:`save` was told beside them.
 
-    Sums depend on how many threads share them: the run goes on with as many as it had.
+    Sums depend on how many threads share them: the run resumes with as many as it had.
 
     Raises:
         DeviceError: it was begun in another precision.
@@ -82,7 +76,7 @@ def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None
         raise StoreError(f"{job.checkpoint} was begun by another kdbench; go on with that, or delete it to start again")
     if about["precision"] != job.precision:
         raise DeviceError(
-            f"{job.checkpoint} was begun in {about['precision']}, this device would go on in {job.precision}; go on"
+            f"{job.checkpoint} was begun in {about['precision']}, this device would go on in {job.precision}; resume it"
             " where it was begun, or delete it to start this run again"
         )
     if about["taken"] != job.taken:
@@ -97,34 +91,13 @@ def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None
 
 def tensors_of(modules: Iterable[nn.Module], optimizers: Iterable[torch.optim.Optimizer]) -> Tensors:
     """Every tensor that training changes, by a name that does not depend on the process."""
-    found = {f"{k}.{name}": tensor for k, module in enumerate(modules) for name, tensor in module.state_dict().items()}
+    tensors = {
+        f"{k}.{name}": tensor for k, module in enumerate(modules) for name, tensor in module.state_dict().items()
+    }
     for k, optimizer in enumerate(optimizers):
         for i, state in enumerate(optimizer.state.values()):
-            found |= {f"opt{k}.{i}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
-    return found
-
-
-def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
-    """Write tensors and a JSON value in one atomic step; returns the file's sha256."""
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(kept, {"about": json.dumps(about)})
-    write_atomic(path, data)
-    return hashlib.sha256(data).hexdigest()
-
-
-def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """The tensors (on the CPU) and the JSON value of a file; StoreError if it cannot be read."""
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); delete it to start this run again") from None
-
-
-def artifact(store: Store, run: Run) -> tuple[Record, Tensors] | None:
-    """The record of a run whose artifact is here, and its tensors, verified; None if it is not here."""
-    usable = store.usable(run)
-    return None if usable is None else (usable[0], read(store.verified(*usable))[0])
+            tensors |= {f"opt{k}.{i}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
+    return tensors
 
 
 @torch.no_grad()

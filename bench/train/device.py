@@ -41,11 +41,6 @@ def computes_bf16(device: torch.device) -> bool:
     return bool(_cpu().get("amx_bf16") or _cpu().get("avx512_bf16"))
 
 
-def multiplies_tiles(device: torch.device) -> bool:
-    """Whether a CPU has AMX, which multiplies bfloat16 matrices tile by tile."""
-    return device.type == "cpu" and bool(_cpu().get("amx_bf16"))
-
-
 def precision(asked: str, device: torch.device) -> str:
     """The precision that a recipe's field reaches on a device; ``auto`` is bfloat16 only where it is native."""
     if asked == "auto":
@@ -64,15 +59,15 @@ def autocast(reached: str, device: torch.device) -> AbstractContextManager[objec
     return torch.autocast(device.type, dtype=_DTYPES[reached] if on else None, enabled=on, cache_enabled=False)
 
 
-def rounded(network: nn.Module, reached: str) -> None:
-    """Round the weights that autocast would round in every forward pass; for networks that are not trained."""
+def cast_frozen_(network: nn.Module, reached: str) -> None:
+    """Round the weights that autocast would round in every forward pass, in place; for networks without gradients."""
     if reached == "bfloat16":
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.to(torch.bfloat16)
 
 
-def queue(device: torch.device) -> AbstractContextManager[object]:
+def stream_context(device: torch.device) -> AbstractContextManager[object]:
     """Whatever is launched within it, each time that it is entered, goes to one stream on CUDA, of a pool of 32."""
     if device.type == "cuda":
         return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
@@ -84,13 +79,13 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
-        said = dict(line.split(":") for line in _MEMORY.read_text().splitlines())
-        return int(said["MemAvailable"].split()[0]) * 1024
+        fields = dict(line.split(":") for line in _MEMORY.read_text().splitlines())
+        return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def give_back(device: torch.device) -> None:
+def release_memory(device: torch.device) -> None:
     """Give memory that no tensor holds any more back to the device."""
     gc.collect()
     if device.type == "cuda":
@@ -113,5 +108,5 @@ def peak_memory(device: torch.device) -> int:
 
 def _cpu() -> dict[str, Any]:
     """What torch knows of the processor; nothing in versions that cannot tell."""
-    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return found
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return capabilities

@@ -5,23 +5,22 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.data.pictures import Pictures
-from bench.data.views import Draws, epoch_draws
-from bench.methods.base import Method, Outputs
-from bench.networks.base import Network, Output
+from bench.methods.base import Batch, Method, Outputs, Setup
+from bench.networks.modules.base import Output
 from bench.recipe import Stage
-from bench.registry import OPTIMIZERS
-from bench.store import Result
-from bench.train import checkpoint, device, schedule, sums
-from bench.train.progress import Progress, Stopped
-from bench.train.speed import Batches
-from bench.train.teacher_cache import Answers, TeacherCache
-from bench.train.turns import Turns
+from bench.rng import generator
+from bench.store import EpochEntry
+from bench.train import artifacts, checkpoint
+from bench.train import device as devices
+from bench.train.loader import DeviceLoader, EpochRandomness
+from bench.train.loop import CapturedLoop, Sums
+from bench.train.progress import Coroutine, Progress, Stopped
+from bench.train.results import Outcome, diverged, last_and_best, network_entries
+from bench.train.teacher_cache import CachedTeacher, LogitsCache
 from bench.train.updates import UPDATES
 
 TEST_BATCH = 1000
@@ -32,43 +31,48 @@ CHECKPOINT_SECONDS = 10.0
 class Job:
     """All that a run needs, built and loaded: the engine knows nothing of files but its checkpoint.
 
-    ``taken`` names what was loaded from other runs; a checkpoint goes on only with the same. With ``answers``, the
-    teacher's logits are looked up there, and it is asked only of views that are new. ``compiled`` puts the networks
-    through torch.compile: other bits, so it is not chosen by a clock.
+    Args:
+        id: of the run.
+        seed: of its randomness.
+        stage: what the recipe says.
+        networks: that are trained, with their initial weights.
+        teachers: that are frozen, with their own weights.
+        method: whose loss it is.
+        parts: the method's own modules, in training or evaluation as they are given; those of their parameters that
+            take a gradient are trained with the first network.
+        setup: what these were made for, and the method's draws are.
+        train: the images to train on.
+        test: the images to test on.
+        device: where all this is to be.
+        precision: the one that is reached there.
+        checkpoint: the file of its unfinished state.
+        taken: what was loaded from other runs; a checkpoint is resumed only with the same.
+        caches: of each teacher's logits; none where the teachers are to run in every step.
     """
 
     id: str
     seed: int
     stage: Stage
-    networks: Sequence[Network]
-    teachers: Sequence[Network]
+    networks: Sequence[nn.Module]
+    teachers: Sequence[nn.Module]
     method: Method
-    train: Pictures
-    test: Pictures
+    parts: nn.Module
+    setup: Setup
+    train: DeviceLoader
+    test: DeviceLoader
     device: torch.device
     precision: str
     checkpoint: Path
     taken: dict[str, dict[str, str]]
-    answers: Answers | None = None
-    compiled: bool = False
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training gave: ``tensors`` holds each network's weights and its float16 test logits."""
-
-    status: str
-    results: list[Result]
-    curve: list[dict[str, Any]]
-    tensors: dict[str, Tensor]
-    seconds: float
-    compiled: bool = False
+    caches: Sequence[LogitsCache] = ()
 
 
 def train(
     job: Job, progress: Progress, *, out_of_time: Callable[[float], bool] = lambda seconds: False
-) -> Turns[Trained]:
-    """Train a run to its end, from its checkpoint if there is one: a turn to make it ready, then one for each step.
+) -> Coroutine[Outcome]:
+    """Train a run to its end, from its checkpoint if there is one.
+
+    It yields once when it is ready, then after each step. The artifact has each network's weights and test logits.
 
     Args:
         job: the run.
@@ -97,75 +101,89 @@ class Training:
     """One run in progress: its networks on the device, its sums, its place in the schedule."""
 
     def __init__(self, job: Job) -> None:
-        self.job, stage = job, job.stage
-        dtype = device.weights_dtype(job.precision)
-        for network in (*job.networks, *job.teachers):
-            network.to(job.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            if job.compiled:
-                network.compile(dynamic=False)  # in place: weights keep their names
-        job.method.to(job.device, dtype).train()
+        self.job, stage, self.dtype = job, job.stage, devices.weights_dtype(job.precision)
+        for module in (*job.networks, *job.teachers, job.parts):
+            module.to(job.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for teacher in job.teachers:
-            device.rounded(teacher.eval().requires_grad_(False), job.precision)
+            devices.cast_frozen_(teacher.eval().requires_grad_(False), job.precision)
         self.teacher_buffers = [b.clone() for t in job.teachers for b in t.buffers()]
-        self.batches = Batches(self._train_batch, len(job.train), stage.schedule.batch, job.device)
-        self.tests = Batches(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
-        self.total = stage.schedule.steps(len(self.batches))
-        self.epochs = stage.schedule.passes(len(self.batches))
-        self.rates = torch.from_numpy(schedule.rates(stage.schedule, len(self.batches)))
-        self.shares = torch.arange(self.total, dtype=torch.float64) / self.total
-        self.epoch_rates = torch.zeros(len(self.batches), dtype=dtype, device=job.device)
-        self.epoch_shares = torch.zeros_like(self.epoch_rates)
-        self.lr = torch.zeros((), dtype=torch.float32, device=job.device)
-        component = OPTIMIZERS[stage.optimizer.name].load()
-        # A method's own trainable parts go with the first network.
-        trained = [[*n.parameters(), *(job.method.parameters() if k == 0 else ())] for k, n in enumerate(job.networks)]
-        self.optimizers = [component(parameters, self.lr, **stage.optimizer.params) for parameters in trained]
-        self.update = UPDATES[stage.update or "joint"]
-        self.cache = None if job.answers is None else self._cache(job.answers)
-        self.sums = sums.Sums(job.device)
-        self.logits = [
-            torch.zeros(len(job.test), job.method.classes, dtype=torch.float16, device=job.device) for _ in job.networks
-        ]
-        self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
-        self.status, self.curve = "done", list[dict[str, Any]]()
-        self.drawn: tuple[int, Draws] | None = None
 
-    def _cache(self, answers: Answers) -> TeacherCache:
-        (teacher,), batch = self.job.teachers, min(self.job.stage.schedule.batch, len(self.job.train))
-        return TeacherCache(answers, lambda images: self._forward(teacher, images).logits, self.job.train, batch)
+        self.train_loop = CapturedLoop(self._train_batch, len(job.train), stage.schedule.batch, job.device)
+        self.test_loop = CapturedLoop(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
+        per_epoch = len(self.train_loop)
+        self.total, self.epochs = stage.schedule.steps(per_epoch), stage.schedule.num_epochs(per_epoch)
+        # Rate and progress of each step: of the run (total, 2), on the host; of an epoch (per_epoch, 2), on the device.
+        rates, shares = torch.from_numpy(stage.schedule.rates(per_epoch)), torch.arange(self.total, dtype=torch.float64)
+        self.schedule = torch.stack([rates, shares / self.total], dim=1)
+        self.epoch_schedule = torch.zeros(per_epoch, 2, dtype=self.dtype, device=job.device)
+        self.draws: dict[str, Tensor] = {}  # the method's own of this epoch, by name, in the shapes that it gives
+
+        self.lr = torch.zeros((), dtype=torch.float32, device=job.device)
+        trained = [list(network.parameters()) for network in job.networks]
+        trained[0] += [parameter for parameter in job.parts.parameters() if parameter.requires_grad]
+        self.optimizers = [stage.optimizer.build(parameters, self.lr) for parameters in trained]
+        # For one network all updates are the same, and this one has the least to do.
+        self.update = UPDATES[stage.update or "simultaneous"]
+        frozen = job.teachers if job.caches else ()
+        self.cached = [self._cached(teacher, own) for teacher, own in zip(frozen, job.caches, strict=True)]
+
+        self.sums = Sums(job.device)
+        shape = len(job.test), job.setup.classes
+        self.logits = [torch.zeros(shape, dtype=torch.float16, device=job.device) for _ in job.networks]
+        self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
+        self.status, self.curve = "done", list[EpochEntry]()
+        self.next_randomness: tuple[int, EpochRandomness, dict[str, Tensor]] | None = None
+
+    def _cached(self, teacher: nn.Module, cache: LogitsCache) -> CachedTeacher:
+        batch = min(self.job.stage.schedule.batch, len(self.job.train))
+        return CachedTeacher(cache, lambda images: self._forward(teacher, images).logits, self.job.train, batch)
 
     # One batch: no value comes back to the host here.
 
     def _train_batch(self, positions: Tensor) -> None:
-        images, labels = self.job.train.batch(positions)
-        # Not epoch_rates[positions[0] // batch]: to index with a tensor of no dimension, PyTorch reads it on the host.
-        step = positions[:1] // self.job.stage.schedule.batch
-        self.lr.copy_(self.epoch_rates.index_select(0, step)[0])
-        progress = self.epoch_shares.index_select(0, step)[0]
-        teachers = self._taught(images, positions)
+        job, batch = self.job, self._batch(positions)
+        teachers = self._taught(batch)
+
+        def outputs(students: Sequence[Output]) -> Outputs:
+            return Outputs(students, teachers, job.parts, job.networks, self._forward)
 
         def loss(k: int, students: Sequence[Output]) -> Tensor:
-            terms = self.job.method.loss(k, labels, Outputs(students, teachers, progress))
+            terms = job.method.loss(k, batch, outputs(students))
             for name, term in terms.items():
-                self.sums.add(f"{k}.{name}", term.detach() * len(labels))
-            self.sums.add(f"{k}.hits", (students[k].logits.detach().argmax(1) == labels).sum())
-            return torch.stack(list(terms.values())).sum()
+                self.sums.add(f"{k}.{name}", term.detach() * len(positions))
+            self.sums.add(f"{k}.hits", (students[k].logits.detach().argmax(1) == batch.labels).sum())
+            first, *others = terms.values()
+            return torch.stack([first, *others]).sum() if others else first
 
-        self.update(self.job.networks, self.optimizers, lambda network: self._forward(network, images), loss)
+        students = self.update(
+            job.networks, self.optimizers, lambda network: self._forward(network, batch.images), loss
+        )
+        with torch.no_grad():
+            job.method.after_step(batch, outputs(students))
+
+    def _batch(self, positions: Tensor) -> Batch:
+        """The images at some positions of the epoch's order; also sets the rate of their step."""
+        images, labels, indices = self.job.train.batch(positions)
+        # Not by positions[0] // batch: to index with a tensor of no dimension, PyTorch reads it on the host.
+        step = positions[:1] // self.job.stage.schedule.batch
+        rate, progress = self.epoch_schedule.index_select(0, step)[0].unbind()
+        self.lr.copy_(rate)
+        return Batch(images, labels, indices, progress, self.draws)
 
     @torch.no_grad()
-    def _taught(self, images: Tensor, positions: Tensor) -> list[Output]:
-        if self.cache is not None:
-            return [Output(self.cache.answer(self.job.train.order[positions]), {})]
-        return [self._forward(teacher, images) for teacher in self.job.teachers]
+    def _taught(self, batch: Batch) -> list[Output]:
+        if self.cached:
+            return [Output(teacher.logits(batch.indices), {}) for teacher in self.cached]
+        return [self._forward(teacher, batch.images) for teacher in self.job.teachers]
 
-    def _forward(self, network: Network, images: Tensor) -> Output:
-        with device.autocast(self.job.precision, self.job.device):
-            return network(images)
+    def _forward(self, network: nn.Module, images: Tensor) -> Output:
+        with devices.autocast(self.job.precision, self.job.device):
+            output: Output = network(images)
+            return output
 
     @torch.no_grad()
     def _test_batch(self, positions: Tensor) -> None:
-        images, labels = self.job.test.batch(positions)
+        images, labels, _ = self.job.test.batch(positions)
         for k, network in enumerate(self.job.networks):
             logits = self._forward(network, images).logits
             self.logits[k].index_copy_(0, positions, logits.to(torch.float16))
@@ -173,68 +191,72 @@ class Training:
 
     # One epoch.
 
-    def one_epoch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> Turns[None]:
-        """Train and evaluate; read the sums once; keep a checkpoint. A turn for each batch."""
-        begun, first = time.monotonic(), self.epoch * len(self.batches)
-        steps = min(len(self.batches), self.total - first)
+    def one_epoch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> Coroutine[None]:
+        """Train and evaluate; read the sums once; keep a checkpoint. Yields after each batch."""
+        begun, first = time.monotonic(), self.epoch * len(self.train_loop)
+        steps = min(len(self.train_loop), self.total - first)
         self.begin(first, steps)
         self.mode(training=True)
-        for step in self.batches.launched(steps):
+        for step in self.train_loop.steps(steps):
             progress.step(self.epoch + 1, step, steps)
             if out_of_time(0.0):
                 raise Stopped
             yield
         self.mode(training=False)
-        for _ in self.tests.launched(len(self.tests)):
+        for _ in self.test_loop.steps(len(self.test_loop)):
             yield
         # The device is still at work: what the next epoch needs from the host is made meanwhile.
-        self._draws(self.epoch + 1)
+        self._randomness(self.epoch + 1)
         shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
-        entry = self._entry(self.epoch + 1, shown, float(self.rates[first + steps - 1]))
+        # The only place where values come back to the host.
+        networks = network_entries(self.sums.read(), len(self.job.networks), shown, len(self.job.test))
         self.epoch += 1
         self.epoch_seconds = time.monotonic() - begun
         self.seconds += self.epoch_seconds
-        entry["seconds"] = round(self.epoch_seconds, 3)
-        self.curve.append(entry)
-        if sums.diverged(entry["networks"]):
+        lr, seconds = round(float(self.schedule[first + steps - 1, 0]), 10), round(self.epoch_seconds, 3)
+        self.curve.append({"epoch": self.epoch, "lr": lr, "networks": networks, "seconds": seconds})
+        if diverged(networks):
             self.status = "diverged"
         left = self.seconds / self.epoch * (self.epochs - self.epoch)
-        progress.epoch(entry, self.epochs, shown / self.epoch_seconds, left)
+        progress.epoch(self.curve[-1], self.epochs, shown / self.epoch_seconds, left)
         if self.epoch < self.epochs and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.save()
 
     def begin(self, first: int, steps: int) -> None:
-        """Lay out an epoch on the device: its order and views, rates and progress of its steps; sums begin at zero."""
-        draws = self._draws(self.epoch)
-        self.job.train.draw(draws)
-        self.epoch_rates[:steps].copy_(self.rates[first : first + steps])
-        self.epoch_shares[:steps].copy_(self.shares[first : first + steps])
-        self.sums.zero()
-        if self.cache is not None:
-            # Last, for a copy from the host waits for whatever its stream has to do.
-            self.cache.fill(draws, max(1, steps) * self.job.stage.schedule.batch)
+        """Lay out an epoch on the device, from step ``first`` of the run: randomness, rates; sums begin at zero.
 
-    def _draws(self, epoch: int) -> Draws:
-        if self.drawn is None or self.drawn[0] != epoch:
-            data = self.job.stage.data
-            made = epoch_draws(self.job.seed, epoch, len(self.job.train), data.crop_padding, data.flip)
-            self.drawn = epoch, made
-        return self.drawn[1]
+        All of it in place, for a captured graph to see.
+        """
+        randomness, draws = self._randomness(self.epoch)
+        self.job.train.begin_epoch(randomness)
+        for name, drawn in draws.items():
+            self.draws.setdefault(name, torch.empty_like(drawn, device=self.job.device)).copy_(drawn)
+        self.epoch_schedule[:steps].copy_(self.schedule[first : first + steps])
+        self.sums.zero()
+        for teacher in self.cached:
+            # Last, for a copy from the host waits for whatever its stream has to do.
+            teacher.fill(randomness, max(1, steps) * self.job.stage.schedule.batch)
+
+    def _randomness(self, epoch: int) -> tuple[EpochRandomness, dict[str, Tensor]]:
+        """The loader's and the method's, the latter in the run's precision where it is no whole number."""
+        if self.next_randomness is None or self.next_randomness[0] != epoch:
+            job, data = self.job, self.job.stage.data
+            own = EpochRandomness.draw(job.seed, epoch, len(job.train), data.crop_padding, data.flip)
+            drawn = job.method.draws(job.setup, generator(job.seed, "method", epoch))
+            tensors = {name: torch.from_numpy(array) for name, array in drawn.items()}
+            draws = {name: t.to(self.dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+            self.next_randomness = epoch, own, draws
+        return self.next_randomness[1:]
 
     def mode(self, *, training: bool) -> None:
         """Training or evaluation, for every network that is trained."""
         for network in self.job.networks:
             network.train(training)
 
-    def _entry(self, epoch: int, shown: int, lr: float) -> dict[str, Any]:
-        """One line of the curve; the only place where values come back to the host."""
-        networks = sums.network_entries(self.sums.read(), len(self.job.networks), shown, len(self.job.test))
-        return {"epoch": epoch, "lr": round(lr, 10), "networks": networks}
-
     # Start, stop, end.
 
-    def _tensors(self) -> checkpoint.Tensors:
-        return checkpoint.tensors_of((*self.job.networks, self.job.method), self.optimizers)
+    def _tensors(self) -> artifacts.Tensors:
+        return checkpoint.tensors_of((*self.job.networks, self.job.parts), self.optimizers)
 
     def _changing(self) -> Iterator[Tensor]:
         yield from self._tensors().values()
@@ -245,41 +267,39 @@ class Training:
         if self.job.device.type != "cuda":
             return
         torch.backends.cudnn.benchmark = True
-        self.begin(self.epoch * len(self.batches), 0)
+        self.begin(self.epoch * len(self.train_loop), 0)
         try:
-            if self.cache is not None:
+            for teacher in self.cached:
                 # What it writes is what it would write again.
-                self.cache.batches.capture(tuple)
+                teacher.loop.capture(tuple)
             self.mode(training=True)
-            self.batches.capture(self._changing)
+            self.train_loop.capture(self._changing)
             self.mode(training=False)
-            self.tests.capture(self._changing)
+            self.test_loop.capture(self._changing)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             warnings.warn(f"no CUDA graph, so steps are several times slower: {reason}", stacklevel=2)
-            for batches in (self.batches, self.tests, *([self.cache.batches] if self.cache else [])):
-                batches.graphs.clear()
+            for loop in (self.train_loop, self.test_loop, *(teacher.loop for teacher in self.cached)):
+                loop.graphs.clear()
 
     def save(self) -> None:
         """Write the checkpoint of an epoch's end."""
-        checkpoint.keep(self.job, self._tensors(), self.epoch, self.seconds, self.curve)
+        checkpoint.save(self.job, self._tensors(), self.epoch, self.seconds, self.curve)
         self.saved = time.monotonic()
 
     def resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Take the checkpoint's state, if there is one."""
         about = checkpoint.resume(self.job, self._tensors())
         if about is not None:
             self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
             self.epoch_seconds = self.seconds / max(1, self.epoch)
 
-    def finish(self) -> Trained:
+    def finish(self) -> Outcome:
         """Results of the last and of the best epoch, weights and logits."""
         frozen = [b for t in self.job.teachers for b in t.buffers()]
         if not all(torch.equal(a, b) for a, b in zip(self.teacher_buffers, frozen, strict=True)):
             raise AssertionError("a frozen teacher's buffers changed during training")
-        tensors = {f"net{k}.{name}": t for k, n in enumerate(self.job.networks) for name, t in n.state_dict().items()}
-        tensors |= {f"logits{k}": logits for k, logits in enumerate(self.logits)}
-        results = sums.results(self.curve, self.status)
-        return Trained(self.status, results, self.curve, tensors, self.seconds, self.job.compiled)
+        tensors = artifacts.of_networks(self.job.networks, self.logits)
+        return Outcome(self.status, last_and_best(self.curve, self.status), self.curve, tensors, self.seconds)

@@ -4,20 +4,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.draws import generator
-from bench.methods.data_impressions import DataImpressions
-from bench.networks.base import Network
+from bench.methods.base import Synthesiser
 from bench.recipe import Stage
-from bench.registry import OPTIMIZERS
-from bench.train import checkpoint, device, schedule
-from bench.train.engine import CHECKPOINT_SECONDS, Trained
-from bench.train.progress import Progress, Stopped
-from bench.train.turns import Turns
+from bench.rng import generator
+from bench.store import ImagesEntry, SynthesisEntry
+from bench.train import artifacts, checkpoint
+from bench.train import device as devices
+from bench.train.engine import CHECKPOINT_SECONDS
+from bench.train.progress import Coroutine, Progress, Stopped
+from bench.train.results import Outcome
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Synthesis:
     id: str
     seed: int
     stage: Stage
-    teacher: Network
-    method: DataImpressions
+    teacher: nn.Module
+    method: Synthesiser
     shape: tuple[int, int, int]
     device: torch.device
     precision: str
@@ -38,13 +37,11 @@ class Synthesis:
 
 def synthesise(
     job: Synthesis, progress: Progress, *, out_of_time: Callable[[float], bool] = lambda seconds: False
-) -> Turns[Trained]:
-    """Make all images, a batch at a time, each from its own noise; from the checkpoint if there is one.
+) -> Coroutine[Outcome]:
+    """Make the images of a run, a batch at a time, from its checkpoint if there is one.
 
     What a batch holds does not matter to an image: losses are summed, and the network is in evaluation mode. The
-    artifact has ``images``, float16 (N, C, H, W) as the network takes them (normalised), and their ``labels``, (N,).
-
-    A turn makes it ready, then there is one for each iteration.
+    artifact has the images and their labels. It yields once when it is ready, then after each iteration.
 
     Raises:
         Stopped: ``out_of_time`` said so; asked before each batch, with the seconds that the last one took, and in it.
@@ -58,24 +55,25 @@ def synthesise(
             work.save()
             raise Stopped
         yield from work.one_batch(progress, out_of_time)
-    return Trained("done", [], work.curve, {"images": work.images, "labels": work.labels.cpu()}, work.seconds)
+    return Outcome("done", [], work.curve, artifacts.of_images(work.images, work.labels.cpu()), work.seconds)
 
 
 class _Work:
     def __init__(self, job: Synthesis) -> None:
         self.job, method = job, job.method
-        self.dtype = device.weights_dtype(job.precision)
+        self.dtype = devices.weights_dtype(job.precision)
         self.teacher = job.teacher.to(job.device, self.dtype).eval().requires_grad_(False)
-        weights = job.teacher.linear.weight.double().cpu().numpy()
-        self.targets = torch.from_numpy(method.targets(weights, generator(job.seed, "targets"))).to(job.device)
-        self.labels = torch.from_numpy(method.classes(len(weights))).to(job.device)
-        self.images = torch.zeros(method.count, *job.shape, dtype=torch.float16)
+        weights = job.teacher.get_parameter("linear.weight").detach().double().cpu().numpy()  # (C, D)
+        targets = method.targets(weights, generator(job.seed, "targets"))
+        self.targets = torch.from_numpy(targets).to(job.device)  # (N, C) float64
+        self.labels = torch.from_numpy(method.classes(len(weights))).to(job.device)  # (N,)
+        self.images = torch.zeros(method.count, *job.shape, dtype=torch.float16)  # (N, C, H, W), on the host
         self.batches = -(-method.count // job.stage.schedule.batch)
-        self.rates = schedule.rates(job.stage.schedule, 1)
+        self.rates = job.stage.schedule.rates(1)
         self.done, self.seconds, self.batch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
-        self.curve = list[dict[str, Any]]()
+        self.curve = list[SynthesisEntry]()
 
-    def one_batch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> Turns[None]:
+    def one_batch(self, progress: Progress, out_of_time: Callable[[float], bool]) -> Coroutine[None]:
         begun, size = time.monotonic(), self.job.stage.schedule.batch
         own = slice(self.done * size, min((self.done + 1) * size, self.job.method.count))
         images = yield from self._optimised(own, progress, out_of_time)
@@ -84,20 +82,19 @@ class _Work:
         self.done += 1
         self.batch_seconds = time.monotonic() - begun
         self.seconds += self.batch_seconds
-        self.curve.append({**entry, "seconds": round(self.batch_seconds, 3)})
+        self.curve.append({"epoch": self.done, "networks": [entry], "seconds": round(self.batch_seconds, 3)})
         left = self.seconds / self.done * (self.batches - self.done)
-        progress.epoch(entry, self.batches, len(images) / self.batch_seconds, left)
+        progress.epoch(self.curve[-1], self.batches, len(images) / self.batch_seconds, left)
         if self.done < self.batches and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.save()
 
-    def _optimised(self, own: slice, progress: Progress, out_of_time: Callable[[float], bool]) -> Turns[Tensor]:
+    def _optimised(self, own: slice, progress: Progress, out_of_time: Callable[[float], bool]) -> Coroutine[Tensor]:
         """Images (B, C, H, W) of one batch, from noise N(0, 1) in the space that the network takes."""
         target = self.targets[own]
         noise = generator(self.job.seed, "noise", self.done).standard_normal((len(target), *self.job.shape))
         images = nn.Parameter(torch.from_numpy(noise).to(self.job.device, self.dtype))
         lr = torch.zeros((), dtype=torch.float32, device=self.job.device)
-        spec = self.job.stage.optimizer
-        optimizer = OPTIMIZERS[spec.name].load()([images], lr, **spec.params)
+        optimizer = self.job.stage.optimizer.build([images], lr)
         for step, rate in enumerate(self.rates, 1):
             lr.fill_(float(rate))
             optimizer.zero_grad(set_to_none=True)
@@ -110,21 +107,21 @@ class _Work:
         return images.detach()
 
     def _losses(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        with device.autocast(self.job.precision, self.job.device):
+        """Of images (B, C, H, W) and targets (B, C): losses (B,) and logits (B, C)."""
+        with devices.autocast(self.job.precision, self.job.device):
             logits = self.teacher(images).logits
         return self.job.method.loss(target.to(self.dtype), logits), logits
 
     @torch.no_grad()
-    def _entry(self, images: Tensor, own: slice) -> dict[str, Any]:
-        """One line of the curve: the loss reached, and the share that the network takes for another class."""
+    def _entry(self, images: Tensor, own: slice) -> ImagesEntry:
+        """The loss reached, and the share that the network takes for another class."""
         losses, logits = self._losses(images, self.targets[own])
         wrong = (logits.argmax(1) != self.labels[own]).double().mean()
         loss, error = float(losses.mean()), float(100 * wrong)
-        network = {"loss": {"cross_entropy": round(loss, 6)}, "train_error": round(error, 4)}
-        return {"epoch": self.done + 1, "networks": [network]}
+        return {"loss": {"cross_entropy": round(loss, 6)}, "train_error": round(error, 4)}
 
     def save(self) -> None:
-        checkpoint.keep(self.job, {"images": self.images}, self.done, self.seconds, self.curve)
+        checkpoint.save(self.job, {"images": self.images}, self.done, self.seconds, self.curve)
         self.saved = time.monotonic()
 
     def resume(self) -> None:

@@ -6,42 +6,46 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from bench.networks.base import Network, Output
+from bench.networks.modules.base import Output
 
-Forward = Callable[[Network], Output]
+Forward = Callable[[nn.Module], Output]
 Loss = Callable[[int, Sequence[Output]], Tensor]
-Update = Callable[[Sequence[Network], Sequence[torch.optim.Optimizer], Forward, Loss], None]
+Update = Callable[[Sequence[nn.Module], Sequence[torch.optim.Optimizer], Forward, Loss], Sequence[Output]]
+"""Updates every network; gives what each of them said of the batch before its own step."""
 
 
 def sequential(
-    networks: Sequence[Network], optimizers: Sequence[torch.optim.Optimizer], forward: Forward, loss: Loss
-) -> None:
+    networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer], forward: Forward, loss: Loss
+) -> Sequence[Output]:
     """Step one network, predict with it again, step the next (Zhang et al., algorithm 1).
 
     The second prediction is the updated network's, on batch statistics, and leaves its running statistics alone: each
     batch counts once. Later networks have not changed in between, so that their first prediction still stands.
     """
-    outputs = [forward(network) for network in networks]
+    first = [forward(network) for network in networks]
+    outputs = [*first]
     for k, (network, optimizer) in enumerate(zip(networks, optimizers, strict=True)):
         _step(optimizer, loss(k, _peers_detached(outputs, k)))
         if k + 1 < len(networks):
             with torch.no_grad(), untouched_statistics(network):
                 outputs[k] = forward(network)
+    return first
 
 
 def simultaneous(
-    networks: Sequence[Network], optimizers: Sequence[torch.optim.Optimizer], forward: Forward, loss: Loss
-) -> None:
+    networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer], forward: Forward, loss: Loss
+) -> Sequence[Output]:
     """All networks step from the same predictions, each for its own loss."""
     outputs = [forward(network) for network in networks]
     losses = [loss(k, _peers_detached(outputs, k)) for k in range(len(networks))]
     for optimizer, own in zip(optimizers, losses, strict=True):
         _step(optimizer, own)
+    return outputs
 
 
 def joint(
-    networks: Sequence[Network], optimizers: Sequence[torch.optim.Optimizer], forward: Forward, loss: Loss
-) -> None:
+    networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer], forward: Forward, loss: Loss
+) -> Sequence[Output]:
     """One loss, the sum over the networks; gradients flow into the peers too."""
     outputs = [forward(network) for network in networks]
     for optimizer in optimizers:
@@ -49,6 +53,7 @@ def joint(
     _backward(torch.stack([loss(k, outputs) for k in range(len(networks))]).sum())
     for optimizer in optimizers:
         optimizer.step()
+    return outputs
 
 
 UPDATES: Mapping[str, Update] = {"sequential": sequential, "simultaneous": simultaneous, "joint": joint}
@@ -57,7 +62,7 @@ UPDATES: Mapping[str, Update] = {"sequential": sequential, "simultaneous": simul
 @contextmanager
 def untouched_statistics(network: nn.Module) -> Iterator[None]:
     """Batch statistics are used, as in training, but the running ones are neither read nor moved."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.track_running_stats = False
     try:

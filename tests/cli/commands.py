@@ -10,6 +10,8 @@ from pathlib import Path
 
 REPO = Path(__file__).parents[2]
 MAIN = "from bench.cli.app import main; main()"
+# A terminal's Ctrl-C reaches a process whose parent ignores it too (`nohup make test &`): as in a shell of its own.
+OWN_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 RUN = ("run", "tiny", "--profile", "paper", "--device", "cpu")
 VANILLA = ("--row", "vanilla")
 ONE = (*RUN, *VANILLA, "--seed", "1")
@@ -23,7 +25,7 @@ def start(folder: Path, *arguments: str, code: str = MAIN, everywhere: str = "")
     script = folder / "driver.py"
     script.write_text(
         f"import sys\nimport bench.train.engine as engine\nengine.CHECKPOINT_SECONDS = 0.0\n{everywhere}\n"
-        f"if __name__ == '__main__':\n    sys.argv[0] = 'kdbench'\n{textwrap.indent(code, '    ')}\n"
+        f"if __name__ == '__main__':\n    {OWN_SIGINT}\n    sys.argv[0] = 'kdbench'\n{textwrap.indent(code, '    ')}\n"
     )
     return subprocess.Popen(
         [sys.executable, script.name, *arguments],

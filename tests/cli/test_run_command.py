@@ -146,7 +146,7 @@ def test_estimate_trains_nothing(project, kdbench):
 
 
 def test_a_high_temperature_softens_the_logits_of_a_run(finished, kdbench):
-    arguments = ("temperature", "tiny/vanilla#1", "--at", "1", "--at", "100000", "--figure", "soft.png")
+    arguments = ("figure", "temperature", "tiny/vanilla#1", "--at", "1", "--at", "100000", "--figure", "soft.png")
     code, out, err = kdbench(*arguments)
     assert code == 0, err
     rows = {line[:12].strip(): [float(x) for x in line.split()[3:]] for line in out.splitlines() if line[:3] == "T ="}
@@ -155,5 +155,5 @@ def test_a_high_temperature_softens_the_logits_of_a_run(finished, kdbench):
     assert flat == pytest.approx([0.1] * 10, abs=1e-3)
     assert max(sharp) > max(flat)
     assert (finished / "soft.png").stat().st_size > 1000
-    code, _, err = kdbench("temperature", "tiny/vanilla#1", "--image", "5000")
+    code, _, err = kdbench("figure", "temperature", "tiny/vanilla#1", "--image", "5000")
     assert (code, err) == (2, "kdbench: no test image 5000; they are numbered 0 to 99\n")

@@ -55,7 +55,7 @@ def test_impressions_are_made_once_and_are_all_that_the_students_see(zero_shot, 
     # Forward and backward to the images (as one): two passes over 30 images, 20 iterations.
     assert made["flops"] == one_pass * 2 * 30 * 20
 
-    shown = ("impressions", "tiny/zero-shot#1", "--class", "0", "--class", "7", "--figure", "i.png")
+    shown = ("figure", "impressions", "tiny/zero-shot#1", "--class", "0", "--class", "7", "--figure", "i.png")
     code, out, err = kdbench(*shown, "--similarity", "s.png")
     assert code == 0, err
     assert "30 impressions" in out
@@ -82,4 +82,4 @@ def test_an_estimate_of_making_images_trains_nothing(zero_shot, kdbench):
     ],
 )
 def test_what_cannot_be_shown(zero_shot, kdbench, arguments, says):
-    assert kdbench("impressions", *arguments) == (2, "", f"kdbench: {says}\n")
+    assert kdbench("figure", "impressions", *arguments) == (2, "", f"kdbench: {says}\n")

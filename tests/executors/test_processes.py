@@ -58,7 +58,7 @@ def test_progress_records_and_a_fault_come_back_from_a_worker_that_is_used_again
         assert (record.id, record.seed, record.replica) == (run.id, run.seed, 1)
         assert told.epochs == [(epoch, 4) for epoch in range(1, 5)]
         assert told.steps[-1] == (4, 5, 5)
-        assert executor.store.usable(run)[0].artifact == record.artifact
+        assert executor.store.available_artifact(run)[0].artifact == record.artifact
     recipe = project / "recipes" / "tiny" / "table.yaml"
     recipe.write_text(recipe.read_text().replace("set: synthetic10", "set: cifar10"), encoding="utf-8")
     executor.submit(planned(project)[0], Told(), None)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.methods.data_impressions import DataImpressions, class_similarity, dirichlet
 
 

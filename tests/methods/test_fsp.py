@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.methods.fsp import FSP
 from bench.networks.initial import initialise
 from bench.networks.modules.base import Output

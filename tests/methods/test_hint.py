@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.methods.hint import Hint
 from bench.networks.initial import initialise
 from bench.networks.modules.base import Output

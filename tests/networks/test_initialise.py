@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.networks.base import Initial
 from bench.networks.initial import initialise
 from bench.networks.resnet import ResNet

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.errors import RecipeError
 from bench.networks.initial import initialise
 from bench.networks.resnet import ResNet

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.networks.initial import initialise
 from bench.networks.small import CNN, MLP, LeNet5
 

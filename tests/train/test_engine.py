@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from bench.data.pictures import Pictures
 from bench.data.views import epoch_draws
-from bench.draws import generator
+from bench.rng import generator
 from bench.errors import DeviceError, StoreError
 from bench.executors.local import fresh_networks, make_job, make_network
 from bench.graph import Run, plan

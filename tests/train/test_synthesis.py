@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.draws import generator
+from bench.rng import generator
 from bench.errors import DeviceError
 from bench.methods.data_impressions import DataImpressions
 from bench.networks import build, initialise

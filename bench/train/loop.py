@@ -1,4 +1,4 @@
-"""A loop over a set in batches that never waits for the host; on CUDA each batch is one graph replay."""
+"""A loop over a set that never waits for the host, and what it adds up on the device; on CUDA each batch is a graph."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,17 +8,17 @@ from torch import Tensor
 WARM_UP = 3
 
 
-class Batches:
+class CapturedLoop:
     """Calls ``body(positions)`` for the positions 0 ... n-1, a batch at a time.
 
-    ``positions`` (int64, on the device) come from a counter on the device, so that the same captured graph serves
+    ``positions``, (B,) int64 on the device, come from a counter on the device, so that the same captured graph serves
     every batch. The eager path is the reference: it runs the same body.
     """
 
     def __init__(self, body: Callable[[Tensor], None], n: int, batch: int, device: torch.device) -> None:
         self.body, self.n, self.batch, self.device = body, n, batch, device
-        self.cursor = torch.zeros((), dtype=torch.int64, device=device)
-        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self.cursor = torch.zeros((), dtype=torch.int64, device=device)  # the first position of the next batch
+        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images in a batch
 
     def __len__(self) -> int:
         """Batches a pass, the last one possibly smaller."""
@@ -26,10 +26,10 @@ class Batches:
 
     def run(self, steps: int) -> None:
         """Launch the first ``steps`` batches of a pass."""
-        for _ in self.launched(steps):
+        for _ in self.steps(steps):
             pass
 
-    def launched(self, steps: int) -> Iterator[int]:
+    def steps(self, steps: int) -> Iterator[int]:
         """The same one by one: the number launched so far."""
         self.cursor.zero_()
         for step in range(steps):
@@ -81,3 +81,26 @@ def _restore(tensors: Iterable[Tensor], kept: list[Tensor]) -> None:
     """Put values back; a sum that the warm-up made for the first time begins at zero."""
     for i, tensor in enumerate(tensors):
         tensor.copy_(kept[i]) if i < len(kept) else tensor.zero_()
+
+
+class Sums:
+    """Scalars in float64 on the device, by name, added up over an epoch and read once at its end."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.totals: dict[str, Tensor] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add a scalar; the first one makes the sum."""
+        if name not in self.totals:
+            self.totals[name] = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.totals[name] += value
+
+    def zero(self) -> None:
+        """Begin again."""
+        for total in self.totals.values():
+            total.zero_()
+
+    def read(self) -> dict[str, float]:
+        """All of them, in one copy to the host: it waits for the device."""
+        return dict(zip(self.totals, torch.stack([*self.totals.values()]).tolist(), strict=True))

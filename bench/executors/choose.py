@@ -1,0 +1,48 @@
+"""Where runs are carried out: the one place that chooses."""
+
+from pathlib import Path
+
+import torch
+
+from bench.build import Builder
+from bench.cost import Costs
+from bench.executors.inline import Inline
+from bench.executors.local import Local
+from bench.executors.processes import Processes, cores
+from bench.store import Store
+
+# By arithmetic the memory's speed is the limit from about four runs on; `make benchmark-gpu` measures it.
+MOST_ON_GPU = 4
+MOST_ON_CPU = 8
+
+
+def num_at_once(asked: int | None, device: torch.device, count: int) -> int:
+    """How many of ``count`` runs are in progress at a time, at most.
+
+    On a CPU, small networks gain more from a second run than from a second thread.
+    """
+    default = MOST_ON_GPU if device.type == "cuda" else min(cores(), MOST_ON_CPU)
+    return max(1, min(count, asked or default))
+
+
+def make_executor(
+    store: Store, costs: Costs, folder: Path, device: torch.device, at_once: int, plugins: Path | None = None
+) -> Inline | Processes:
+    """An executor of so many runs at a time: worker processes on a CPU, else this process, by streams on a GPU.
+
+    Several processes share the cores: this one's threads are set to a worker's share, so that the device has the name
+    here that it gets in their records.
+
+    Args:
+        store: where sources are taken from and records go.
+        costs: multiply-adds of the networks, for the records' FLOPs.
+        folder: where data sets lie.
+        device: where runs are carried out.
+        at_once: how many at a time, at most.
+        plugins: the folder of plug-ins, which other processes have to load.
+    """
+    if device.type == "cpu" and at_once > 1:
+        threads = max(1, min(torch.get_num_threads(), cores() // at_once))
+        torch.set_num_threads(threads)
+        return Processes(store, costs, folder, count=at_once, threads=threads, plugins=plugins)
+    return Inline(Local(store, costs, Builder(folder, device), at_once), at_once)
