@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from bench.executors.choices import has_compiler
 from torch import Tensor, nn
 
-from bench.executors.choices import has_compiler
 from bench.networks.base import BatchNorm, Network, Output
 from bench.recipe import Spec
 from bench.train.engine import Training

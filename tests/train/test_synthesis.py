@@ -4,17 +4,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bench.train.turns import to_the_end
 
-from bench.rng import generator
 from bench.errors import DeviceError
 from bench.methods.data_impressions import DataImpressions
 from bench.networks import build, initialise
 from bench.recipe import Data, Schedule, Spec, Stage
+from bench.rng import generator
 from bench.train import synthesis
 from bench.train.engine import Trained
 from bench.train.progress import Stopped
 from bench.train.synthesis import Synthesis
-from bench.train.turns import to_the_end
 
 CPU = torch.device("cpu")
 DATA = Data("mnist", "all", "all", 0, "constant", False, (0.1307,), (0.3081,))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from bench.data.views import epoch_draws
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.views import epoch_draws
 from bench.train import teacher_cache
 from bench.train.engine import Training
 from bench.train.teacher_cache import Answers, asked_anew, pays, views_of

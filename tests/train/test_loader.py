@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from bench.data.views import epoch_draws, normalise, pad, subset, view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import functional as reference
 
-from bench.data.views import epoch_draws, normalise, pad, subset, view
 from bench.errors import DataError
 
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
+from bench.train.ensemble import evaluate
 from hypothesis import given
 from hypothesis import strategies as st
-
-from bench.train.ensemble import evaluate
 
 LABELS = np.array([0, 1])
 

@@ -3,11 +3,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 from bench.train.optim import sgd
+from bench.train.speed import Batches
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-
-from bench.train.speed import Batches
 
 CPU = torch.device("cpu")
 
