@@ -18,6 +18,7 @@ from tests.handmade import SMALL, changed, record, write
 REPO = Path(__file__).parents[2]
 COMMANDS = ["list", "check", "run", "report", "cost", "estimate", "prepare", "gpu", "collect"]
 FIGURES = ["similarity", "temperature", "impressions", "curves"]
+SIMILARITY = ["figure", "similarity", "cifar10"]
 Kdbench = Callable[..., tuple[int, str, str]]
 
 
@@ -69,7 +70,7 @@ def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench) -> None:
 
 
 def test_similarity_prints_a_small_set_whole(kdbench: Kdbench) -> None:
-    code, out, _ = kdbench("figure", "similarity", "cifar10")
+    code, out, _ = kdbench(*SIMILARITY)
     rows = [line.split() for line in out.splitlines()[2:]]
     assert code == 0
     assert len(rows) == 10
@@ -78,7 +79,7 @@ def test_similarity_prints_a_small_set_whole(kdbench: Kdbench) -> None:
 
 def test_similarity_as_csv_and_figure(kdbench: Kdbench, tmp_path: Path) -> None:
     named = ("--csv", "a.csv", "--figure", "a.svg", "--figure", "a.png")
-    code, out, _ = kdbench("figure", "similarity", "cifar10", *named)
+    code, out, _ = kdbench(*SIMILARITY, *named)
     lines = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
     assert code == 0
     assert len([line for line in lines if not line.startswith("#")]) == 11
@@ -160,10 +161,10 @@ def test_version(kdbench: Kdbench) -> None:
     [
         (["report", "ffdwv-table4"], "no table 'ffdwv-table4'; did you mean 'ffdwv-table3'?"),
         (["cost", "fdwv-table3"], "no table 'fdwv-table3'; did you mean 'ffdwv-table3'?"),
-        (["figure", "similarity", "cifar11"], "table ffdwv-table2 has no word distances for 'cifar11'; did you mean 'cifar10'?"),
-        (["figure", "similarity", "cifar10", "--table", "x"], "no table 'x'; known: dml-table2, "),
-        (["figure", "similarity", "cifar10", "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
-        (["figure", "similarity", "cifar10", "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
+        (["figure", "similarity", "cifar11"], "no word distances for 'cifar11'; did you mean 'cifar10'?"),
+        ([*SIMILARITY, "--table", "x"], "no table 'x'; known: dml-table2, "),
+        ([*SIMILARITY, "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
+        ([*SIMILARITY, "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(kdbench: Kdbench, arguments: list[str], message: str) -> None:
@@ -174,7 +175,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(kdbench: Kdbench, arguments: list
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], ["figure", "similarity", "cifar10"]])
+@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], SIMILARITY])
 def test_a_broken_recipe_is_one_line_with_its_place(kdbench: Kdbench, tmp_path: Path, command: list[str]) -> None:
     write(tmp_path, changed(SMALL, ("metric: error\n", "metrc: error\n")))
     message = "kdbench: recipes/paper/table.yaml:4: table: unknown key 'metrc'; did you mean 'metric'?\n"
@@ -212,8 +213,9 @@ for line in sys.argv[1].split(";"):
     assert "torch" not in sys.modules, line
 """
 READING = (
-    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;figure similarity cifar10 --figure a.svg;"
-    "run dml-table2 --profile paper --dry-run;figure curves dml-table2/dml#1 --figure b.svg"
+    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;"
+    "figure similarity cifar10 --figure a.svg;run dml-table2 --profile paper --dry-run;"
+    "figure curves dml-table2/dml#1 --figure b.svg"
 )
 
 
