@@ -94,6 +94,8 @@ def resolve_run(library: Library, name: str, profile: Profile) -> Run:
         raise UsageError(f"{name!r} names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1")
     table, row, stage, seed = match.groups()
     graph = plan(library, [table], profile, rows=[row], seeds=[int(seed)])
+    if why := library.unreadable.get((table, row)):
+        raise UsageError(f"row {row!r} of {table} cannot be read: {why}")
     last = graph.rows.get((table, row), {}).get(int(seed))
     if last is None:
         raise UsageError(f"row {row!r} of {table} has no run of seed {seed}")

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch  # noqa: F401  (before the fork)
+import torch._dynamo  # noqa: F401  (which every optimiser imports; before the fork, since it takes seconds)
 
+import bench.cli.show
+import bench.cli.work  # noqa: F401  (likewise)
 from bench.cli.app import main
 
 

@@ -70,10 +70,10 @@ schedule: {epochs: 4, batch: 48, lr: 0.05, drops: [3], gamma: 0.1}
 optimizer: {sgd: {momentum: 0.9, nesterov: true, weight_decay: 1.0e-4}}
 precision: float32
 rows:
-  vanilla: {label: Vanilla, group: made-up, network: small, method: vanilla, priority: 3, published: {}}
+  vanilla: {label: Vanilla, group: synthetic, network: small, method: vanilla, priority: 3, published: {}}
   kd:
     label: KD
-    group: made-up
+    group: synthetic
     network: small
     method: {kd: {temperature: 3.0, soften: both}}
     teacher: vanilla#1
@@ -81,7 +81,7 @@ rows:
     published: {}
   dml:
     label: DML
-    group: made-up
+    group: synthetic
     network: [small, small]
     method: dml
     update: sequential
@@ -93,7 +93,7 @@ rows:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of recipes with one that trains on made-up images in seconds; for all tests, so not to be changed."""
+    """A folder of recipes with one that trains on synthetic images in seconds; for all tests, so not to be changed."""
     recipes = tmp_path_factory.mktemp("tiny") / "recipes"
     (recipes / "tiny").mkdir(parents=True)
     (recipes / "tiny" / "table.yaml").write_text(TINY, encoding="utf-8")

@@ -15,7 +15,6 @@ from tests.conftest import TINY
 from tests.handmade import changed, record
 
 
-
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, and the current one."""
@@ -73,10 +72,10 @@ def test_a_shipped_row_teaches_one_of_ones_own(alone: Path) -> None:
 
 def test_a_table_of_a_shipped_name_is_an_error_that_names_both(alone: Path) -> None:
     write(alone, changed(TINY, ("table: tiny", "table: zskd")))
-    with pytest.raises(
-        RecipeError, match=r"recipes/own/table.yaml:1: table 'zskd' is also at recipes/zskd/table.yaml:1"
-    ):
+    with pytest.raises(RecipeError) as raised:
         Project.find().library()
+    shipped = SHIPPED / "recipes" / "zskd" / "table.yaml"
+    assert str(raised.value) == f"recipes/own/table.yaml:1: table 'zskd' is also in {shipped}"
 
 
 def test_shipped_records_count_and_are_never_written_to(alone: Path) -> None:
@@ -114,6 +113,13 @@ def test_plugins_beside_the_recipes_are_taken_in(alone: Path) -> None:
     library = Project.find().library()
     assert library.unreadable == {}
     assert plan(library, ["examples"], "paper").rows["examples", "crd"][1].versions["method crd"] == 1
+
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_a_row_that_cannot_be_read_says_why(alone: Path) -> None:
+    write(alone, changed(TINY, ("method: vanilla", "method: nothing_like_it")))
+    with pytest.raises(UsageError, match=r"row 'vanilla' of tiny cannot be read: .*'nothing_like_it' is not known"):
+        resolve_run(Project.find().library(), "tiny/vanilla#1", "paper")
 
 
 @pytest.mark.parametrize("name", ["efficiency", "efficiency/mnist-teacher", "efficiency/mnist-teacher#x"])

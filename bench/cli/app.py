@@ -171,22 +171,13 @@ def prepare(
     work.prepare(sets, data)
 
 
-@app.command()
-def gpu(
-    budget: Annotated[float, typer.Option(help="Seconds there are, packing included.")] = 540,
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder for the packed records and checkpoints; what is packed there is taken in first."),
-    ] = Path("build/gpu"),
-    table: Annotated[list[str] | None, typer.Option(help="Only this table (may be repeated).")] = None,
-    profile: Annotated[Profile, typer.Option(help="Which profile to run.")] = "paper",
-    data: DataOption = None,
-    device: DeviceOption = None,
-) -> None:
-    """Run as many missing runs as fit in a time budget, the most valuable first, and pack what came out."""
+# Its options stand beside it: they are parsed also where typer cannot be installed.
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def gpu(context: typer.Context) -> None:
+    """Run as many missing runs as fit in a time budget, the highest priority first, and pack what came out."""
     from bench.cli import gpu as packed
 
-    packed.gpu(budget, out, table or [], profile, data, device)
+    packed.command(context.args)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from bench.store import EpochEntry, Record, SynthesisEntry
 
 
 class Bars:
-    """One line on how many of the runs are over, and one for each that goes on, with loss, error, rate, time left."""
+    """One line on how many of the runs are over, and for each running one its loss, error, rate and time left."""
 
     def __init__(self) -> None:
         columns = (
@@ -23,7 +23,7 @@ class Bars:
         )
         self.progress = Progress(*columns, transient=True)
         self.all = self.progress.add_task("all", told="runs", visible=False)
-        self.going: dict[str, Bar] = {}
+        self.running: dict[str, Bar] = {}
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -37,12 +37,12 @@ class Bars:
     def begin(self, run: Run, number: int, count: int) -> "Bar":
         """Run ``number`` of ``count`` begins."""
         self.progress.update(self.all, total=count, visible=True)
-        self.going[run.key] = Bar(self.progress, run)
-        return self.going[run.key]
+        self.running[run.key] = Bar(self.progress, run)
+        return self.running[run.key]
 
     def end(self, run: Run, record: Record) -> None:
         """Leave a line above the bars."""
-        self.going.pop(run.key).remove()
+        self.running.pop(run.key).remove()
         self._over(outcome(run, record))
 
     def skip(self, run: Run, why: str) -> None:
@@ -55,7 +55,7 @@ class Bars:
 
 
 class Bar:
-    """The line of a run that goes on."""
+    """The line of a run that is running."""
 
     def __init__(self, progress: Progress, run: Run) -> None:
         self.progress, self.epochs = progress, run.stage.schedule.epochs or 0

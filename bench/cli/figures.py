@@ -99,7 +99,7 @@ def _provenance(set_name: str, source: str, words: Words, length: str, distance:
         "normalise": length,
         "distance": distance,
         "labels": f"{_named(words)}; every other class under its own name",
-        "made by": f"kdbench similarity {set_name}",
+        "made by": f"kdbench figure similarity {set_name}",
     }
     return made | ({"note": words.note} if words.note else {})
 

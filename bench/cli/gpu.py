@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import pack
-from bench.cli.progress import watcher
+from bench.cli.progress import tell_unreadable, watcher
 from bench.errors import KdbenchError, UsageError
 from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, plan
@@ -26,11 +26,13 @@ PACK_SECONDS = 15.0
 def gpu(
     budget: float, out: Path, tables: Sequence[str], profile: Profile, data: Path | None, device: str | None
 ) -> None:
-    """Run the most valuable missing runs within a budget of seconds, then pack records, weights and checkpoints."""
+    """Run the missing runs of highest priority within a budget of seconds, then pack records, weights, checkpoints."""
     project = Project.find(data)
     where, library, store = devices.choose(device), project.library(), project.store()
     taken = pack.unpack(store, out)
-    graph = plan(library, tables or library.tables, profile)
+    names = tables or list(library.tables)
+    graph = plan(library, names, profile)
+    tell_unreadable(library, names)
     runs = [run for run in todo(graph.by_priority(), store) if project.has_data(run.stage.data.set)]
     print(f"profile {profile} on {devices.name(where)}, {budget:.0f} s: {len(runs)} runs to train")
     without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})
@@ -65,7 +67,7 @@ def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
 
 def collect(folder: Path) -> None:
     """Take in what another machine packed."""
-    project = Project.find(None)
+    project = Project.find()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
     if not list(folder.glob("kdbench.tar.*")):
@@ -73,21 +75,34 @@ def collect(folder: Path) -> None:
     store = project.store()
     known = set((store.root / "runs").glob("*.json"))
     taken = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]
-    print(f"{len(taken)} records in {folder}, {len(set(taken) - known)} of them new in {project.results}")
+    # One that was brought along with kdbench is not written again.
+    new = [path for path in taken if path.is_file() and path not in known]
+    print(f"{len(taken)} records in {folder}, {len(new)} of them new in {project.results}")
+
+
+def command(arguments: Sequence[str]) -> None:
+    """``kdbench gpu`` with its options."""
+    parser = argparse.ArgumentParser(
+        prog="kdbench gpu",
+        description="Run as many missing runs as fit in a time budget, the highest priority first, and pack what came"
+        " out: records, checkpoints, and the weights that runs to come will take.",
+    )
+    parser.add_argument("--budget", type=float, default=540, help="seconds there are, packing included [540]")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/gpu"), help="folder of the pack, taken in first [build/gpu]"
+    )
+    parser.add_argument("--table", action="append", default=[], help="only this table (may be repeated)")
+    parser.add_argument("--profile", choices=PROFILES, default="paper", help="[paper]")
+    parser.add_argument("--data", type=Path, help="folder with the data sets; else KDBENCH_DATA, else data/")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; else cuda where present")
+    options = parser.parse_args(arguments)
+    gpu(options.budget, options.out, options.table, options.profile, options.data, options.device)
 
 
 def main() -> None:
-    """``gpu`` with its options, from the command line."""
-    parser = argparse.ArgumentParser(description="Run as many missing runs as fit in a time budget, then pack them.")
-    parser.add_argument("--budget", type=float, default=540, help="seconds there are, packing included")
-    parser.add_argument("--out", type=Path, default=Path("build/gpu"), help="folder for what is packed")
-    parser.add_argument("--table", action="append", default=[], help="only this table (may be repeated)")
-    parser.add_argument("--profile", choices=PROFILES, default="paper")
-    parser.add_argument("--data", type=Path, help="folder with the data sets")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
-    said = parser.parse_args()
+    """The same where nothing is installed."""
     try:
-        gpu(said.budget, said.out, said.table, said.profile, said.data, said.device)
+        command(sys.argv[1:])
     except KdbenchError as error:
         print(f"kdbench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -75,10 +75,10 @@ def _result(run: Run, record: Record) -> str:
 
 
 class Lines:
-    """One line when a run begins, at most one every few seconds while it goes on, one when it ends."""
+    """One line when a run begins, at most one every few seconds while it is running, one when it ends."""
 
     def __init__(self) -> None:
-        self.going: set[str] = set()
+        self.running: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -90,13 +90,13 @@ class Lines:
 
     def begin(self, run: Run, number: int, count: int) -> "RunLines":
         """Run ``number`` of ``count`` begins."""
-        self.going.add(run.key)
+        self.running.add(run.key)
         _line(f"[{number}/{count}] {title(run)} ...")
-        return RunLines(run, self.going)
+        return RunLines(run, self.running)
 
     def end(self, run: Run, record: Record) -> None:
         """A run left its record."""
-        self.going.remove(run.key)
+        self.running.remove(run.key)
         _line(f"    {outcome(run, record)}")
 
     def skip(self, run: Run, why: str) -> None:
@@ -105,10 +105,10 @@ class Lines:
 
 
 class RunLines:
-    """The lines of a run that goes on; they name it where it is not the only one of those ``going``."""
+    """The lines of a run; they name it where it is not the only one of those ``running``."""
 
-    def __init__(self, run: Run, going: set[str]) -> None:
-        self.run, self.going, self.said = run, going, time.monotonic()
+    def __init__(self, run: Run, running: set[str]) -> None:
+        self.run, self.running, self.said = run, running, time.monotonic()
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Long epochs say how far they are."""
@@ -130,7 +130,7 @@ class RunLines:
         self._line(f"WARNING: {message}")
 
     def _line(self, text: str) -> None:
-        which = f"{title(self.run)}, " if len(self.going) > 1 else ""
+        which = f"{title(self.run)}, " if len(self.running) > 1 else ""
         _line(f"    {which}{text}")
         self.said = time.monotonic()
 

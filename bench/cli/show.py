@@ -51,8 +51,9 @@ def check() -> None:
 def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int], *, retry_diverged: bool) -> None:
     """Print every run of a plan: whether it is done, would run, or would run again for its weights."""
     project = Project.find()
-    store = project.store()
-    planned = plan(project.library(), [table], profile, rows=rows, seeds=seeds).runs
+    library, store = project.library(), project.store()
+    planned = plan(library, [table], profile, rows=rows, seeds=seeds).runs
+    tell_unreadable(library, [table])
     waiting = {run.key for run in todo(planned.values(), store, retry_diverged=retry_diverged)}
     for run in planned.values():
         record = store.current_record(run)

@@ -111,6 +111,7 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | No
     where, library, store = devices.choose(device), project.library(), project.store()
     costs = project.costs()
     runs = todo(plan(library, [table], profile, rows=rows).runs.values(), store)
+    tell_unreadable(library, [table])
     print(f"profile {profile} on {devices.name(where)}: {len(runs)} runs to train")
     total, flops = 0.0, 0
     print(f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'FLOPs a run':>11}  what")
@@ -128,6 +129,7 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | No
 def prepare(sets: Sequence[str], data: Path | None) -> None:
     """Fetch what is missing into the data folder, and check every set's fingerprint."""
     project = Project.find(data)
+    project.load_plugins()
     unknown = [name for name in sets if name not in SETS or SETS[name].synthetic]
     if unknown:
         real = [name for name, info in SETS.items() if not info.synthetic]

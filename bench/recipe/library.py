@@ -72,7 +72,7 @@ def load(*folders: Path) -> Library:
         for path in sorted(folder.glob("*/*.yaml")):
             table = read_table(path, str(path.relative_to(folder.parent)))
             if table.name in tables:
-                raise RecipeError(f"{table.location}: table {table.name!r} is also at {tables[table.name].location}")
+                raise RecipeError(f"{table.location}: table {table.name!r} is also in {tables[table.name].file}")
             tables[table.name] = table
     library = Library(tables)
     _mark_unreadable(library)

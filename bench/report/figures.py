@@ -40,7 +40,11 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if numbered:
-        _print_numbers(axes, image, matrix)
+        # White where the cell is dark: relative luminance of ITU-R BT.709 below one half.
+        luminance = image.to_rgba(matrix)[..., :3] @ np.array([0.2126, 0.7152, 0.0722])
+        for (row, column), value in np.ndenumerate(matrix):
+            colour = "white" if luminance[row, column] < 0.5 else "black"
+            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=10)
     _save(figure, path)
 
 
@@ -133,11 +137,3 @@ def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context({"svg.hashsalt": "kdbench"}):  # with no date in it either, the same numbers give the same file
         figure.savefig(path, dpi=200, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-def _print_numbers(axes: Any, image: Any, matrix: NDArray[np.float64]) -> None:
-    """Each number in its cell, white where the cell is dark (relative luminance of ITU-R BT.709 below one half)."""
-    luminance = image.to_rgba(matrix)[..., :3] @ np.array([0.2126, 0.7152, 0.0722])
-    for (row, column), value in np.ndenumerate(matrix):
-        colour = "white" if luminance[row, column] < 0.5 else "black"
-        axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=10)

@@ -30,7 +30,9 @@ class Footnotes:
 
 
 def label_notes(row: Row) -> Iterator[str]:
-    """What a recipe assumes, where it deviates, and what else it says of a row."""
+    """Why a row cannot be read; what its recipe assumes, where it deviates, and what else it says."""
+    if row.unreadable:
+        yield row.unreadable
     for path, reason in row.assumed.items():
         yield assumption(path, reason, row.stages)
     yield from (f"deviation: {text}" for text in row.deviations)

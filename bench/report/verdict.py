@@ -62,23 +62,16 @@ def judge(ours: Sequence[float], published: Cell, margin: float) -> Verdict:
 
 def _standard_error(s: float, n: int, published: Cell) -> tuple[float, float, float]:
     """Standard error of the difference, its degrees of freedom, and what more seeds would bring the error down to."""
-    theirs = _published_se(published)
-    if theirs is None:
+    theirs = published.n if isinstance(published.n, int) else 0
+    if theirs < 2 or published.spread is None or published.meaning not in ("sd", "se"):
         return s * sqrt(1 + 1 / n), n - 1, s
-    variance, published_variance = s**2 / n, theirs[0] ** 2
+    published_se = published.spread / sqrt(theirs) if published.meaning == "sd" else published.spread
+    variance, published_variance = s**2 / n, published_se**2
     total = variance + published_variance
     if total == 0:
         return 0.0, n - 1, 0.0
-    dof = total**2 / (variance**2 / (n - 1) + published_variance**2 / theirs[1])
-    return sqrt(total), dof, theirs[0]
-
-
-def _published_se(published: Cell) -> tuple[float, int] | None:
-    """Standard error and degrees of freedom of a published mean; None where its runs or its spread are not known."""
-    if not isinstance(published.n, int) or published.n < 2 or published.spread is None:
-        return None
-    se = {"sd": published.spread / sqrt(published.n), "se": published.spread}.get(published.meaning)
-    return None if se is None else (se, published.n - 1)
+    dof = total**2 / (variance**2 / (n - 1) + published_variance**2 / (theirs - 1))
+    return sqrt(total), dof, published_se
 
 
 def _decide(d: float, h90: float, h95: float, margin: float, limit: float) -> tuple[Measurement, str]:
@@ -159,13 +152,9 @@ def judge_cost(published: float, derived: float, floor: float | None = None) -> 
             f"so it cannot cost less; by the table's own definition it is {derived:.2f}"
         )
         return Verdict("inconsistent", reason, d=d)
-    if abs(d) <= COST_TOLERANCE * abs(published) or round(derived, _decimals(published)) == published:
+    # Digits after the point of the shortest text that means the published number.
+    decimals = max(0, -int(Decimal(repr(published)).as_tuple().exponent))
+    if abs(d) <= COST_TOLERANCE * abs(published) or round(derived, decimals) == published:
         return Verdict("agrees", f"derived {derived:.4g}, published {published:g}", d=d)
     reason = f"by the table's own definition it is {derived:.4g}, {d / published:+.1%} from the published {published:g}"
     return Verdict("inconsistent", reason, d=d)
-
-
-def _decimals(value: float) -> int:
-    """Digits after the point of the shortest text that means this number."""
-    exponent = Decimal(repr(value)).as_tuple().exponent
-    return max(0, -int(exponent))

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,23 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from bench import __version__
 from bench.graph import Run, plan
 from bench.recipe import load
 from bench.store import Record, Store
 from tests.handmade import SMALL, changed, record, write
 
 REPO = Path(__file__).parents[2]
-COMMANDS = ["list", "check", "run", "report", "cost", "figure", "estimate", "prepare", "gpu", "collect"]
+COMMANDS = ["list", "check", "run", "report", "cost", "estimate", "prepare", "gpu", "collect"]
+FIGURES = ["similarity", "temperature", "impressions", "curves"]
+SIMILARITY = ["figure", "similarity", "cifar10"]
 Kdbench = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def shipped(tmp_path: Path) -> Path:
-    """The shipped recipes and costs, without results."""
-    shutil.copytree(REPO / "recipes", tmp_path / "recipes")
-    (tmp_path / "results").mkdir()
-    shutil.copy(REPO / "results" / "costs.json", tmp_path / "results")
-    return tmp_path
 
 
 def test_list_tells_how_much_of_each_table_is_done(kdbench: Kdbench, tmp_path: Path) -> None:
@@ -34,18 +27,18 @@ def test_list_tells_how_much_of_each_table_is_done(kdbench: Kdbench, tmp_path: P
     Store(tmp_path / "results").add(record(next(iter(runs.values()))))
     code, out, err = kdbench("list")
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1].split()[:3] == ["small", "7", f"1/{len(runs)}"]
+    assert ["small", "7", f"1/{len(runs)}"] in [line.split()[:3] for line in out.splitlines()]
 
 
-def test_check_counts_what_it_has_read(kdbench: Kdbench, shipped: Path) -> None:
-    found = load(shipped / "recipes")
+def test_check_counts_what_it_has_read(kdbench: Kdbench, tmp_path: Path) -> None:
+    found = load(REPO / "recipes", write(tmp_path))
     rows = sum(len(table.rows) for table in found.tables.values())
     runs = len(plan(found, found.tables, "paper").runs)
     assert kdbench("check") == (0, f"{len(found.tables)} tables, {rows} rows, {runs} runs: all is well\n", "")
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "latex", "csv", "json"])
-def test_report_in_each_format(kdbench: Kdbench, shipped: Path, form: str) -> None:
+def test_report_in_each_format(kdbench: Kdbench, form: str) -> None:
     code, out, err = kdbench("report", "ffdwv-table3", "--format", form)
     assert (code, err) == (0, "")
     assert "28.83" in out
@@ -56,18 +49,18 @@ def test_report_in_each_format(kdbench: Kdbench, shipped: Path, form: str) -> No
         assert len({len(line) for line in lines if line}) == 1
 
 
-def test_report_without_a_format_is_text(kdbench: Kdbench, shipped: Path) -> None:
+def test_report_without_a_format_is_text(kdbench: Kdbench) -> None:
     assert kdbench("report", "ffdwv-table3") == kdbench("report", "ffdwv-table3", "--format", "text")
 
 
-def test_report_writes_the_table_where_committed_tables_lie(kdbench: Kdbench, shipped: Path) -> None:
+def test_report_writes_the_table_in_the_project(kdbench: Kdbench, tmp_path: Path) -> None:
     code, _, _ = kdbench("report", "ffdwv-table2", "--write")
-    written = (shipped / "results" / "tables" / "ffdwv-table2.md").read_text(encoding="utf-8")
+    written = (tmp_path / "results" / "tables" / "ffdwv-table2.md").read_text(encoding="utf-8")
     assert code == 0
     assert written.strip() == kdbench("report", "ffdwv-table2", "--format", "markdown")[1].strip()
 
 
-def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench, shipped: Path) -> None:
+def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench) -> None:
     code, out, _ = kdbench("cost", "ffdwv-table3")
     assert code == 0
     assert [line.split()[-4:] for line in out.splitlines()[2:4]] == [
@@ -76,21 +69,23 @@ def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench, shipped: Path)
     ]
 
 
-def test_similarity_prints_a_small_set_whole(kdbench: Kdbench, shipped: Path) -> None:
-    code, out, _ = kdbench("figure", "similarity", "cifar10")
+def test_similarity_prints_a_small_set_whole(kdbench: Kdbench) -> None:
+    code, out, _ = kdbench(*SIMILARITY)
     rows = [line.split() for line in out.splitlines()[2:]]
     assert code == 0
     assert len(rows) == 10
     assert all(abs(sum(map(float, row[1:])) - 1) < 0.01 for row in rows)
 
 
-def test_similarity_as_csv_and_figure(kdbench: Kdbench, shipped: Path) -> None:
-    code, out, _ = kdbench("figure", "similarity", "cifar10", "--csv", "a.csv", "--figure", "a.svg", "--figure", "a.png")
-    lines = (shipped / "a.csv").read_text(encoding="utf-8").splitlines()
+def test_similarity_as_csv_and_figure(kdbench: Kdbench, tmp_path: Path) -> None:
+    named = ("--csv", "a.csv", "--figure", "a.svg", "--figure", "a.png")
+    code, out, _ = kdbench(*SIMILARITY, *named)
+    lines = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
     assert code == 0
     assert len([line for line in lines if not line.startswith("#")]) == 11
-    assert "<svg" in (shipped / "a.svg").read_text(encoding="utf-8")
-    assert (shipped / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "# made by: kdbench figure similarity cifar10" in lines
     assert "heat map drawn in a.svg" in out
 
 
@@ -147,12 +142,18 @@ def test_curves_that_cannot_be_shown(kdbench: Kdbench, trained: Path, arguments:
     assert kdbench("figure", "curves", *arguments, "--profile", "short") == (2, "", f"kdbench: {message}\n")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help(kdbench: Kdbench, command: str) -> None:
-    code, out, err = kdbench(command, "--help")
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"figure {name}" for name in FIGURES)])
+def test_help(kdbench: Kdbench, command: str, option: str) -> None:
+    code, out, err = kdbench(*command.split(), option)
     assert (code, err) == (0, "")
     assert f"kdbench {command}" in out.splitlines()[0]
-    assert command in kdbench("--help")[1]
+    *group, name = command.split()
+    assert f"  {name}" in kdbench(*group, option)[1]
+
+
+def test_version(kdbench: Kdbench) -> None:
+    assert kdbench("--version") == (0, f"kdbench {__version__}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -160,15 +161,13 @@ def test_help(kdbench: Kdbench, command: str) -> None:
     [
         (["report", "ffdwv-table4"], "no table 'ffdwv-table4'; did you mean 'ffdwv-table3'?"),
         (["cost", "fdwv-table3"], "no table 'fdwv-table3'; did you mean 'ffdwv-table3'?"),
-        (["figure", "similarity", "cifar11"], "table ffdwv-table2 has no word distances for 'cifar11'; did you mean 'cifar10'?"),
-        (["figure", "similarity", "cifar10", "--table", "x"], "no table 'x'; known: dml-table2, "),
-        (["figure", "similarity", "cifar10", "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
-        (["figure", "similarity", "cifar10", "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
+        (["figure", "similarity", "cifar11"], "no word distances for 'cifar11'; did you mean 'cifar10'?"),
+        ([*SIMILARITY, "--table", "x"], "no table 'x'; known: dml-table2, "),
+        ([*SIMILARITY, "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
+        ([*SIMILARITY, "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(
-    kdbench: Kdbench, shipped: Path, arguments: list[str], message: str
-) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(kdbench: Kdbench, arguments: list[str], message: str) -> None:
     code, _, err = kdbench(*arguments)
     assert code == 2
     assert err.startswith("kdbench: ")
@@ -176,7 +175,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], ["figure", "similarity", "cifar10"]])
+@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], SIMILARITY])
 def test_a_broken_recipe_is_one_line_with_its_place(kdbench: Kdbench, tmp_path: Path, command: list[str]) -> None:
     write(tmp_path, changed(SMALL, ("metric: error\n", "metrc: error\n")))
     message = "kdbench: recipes/paper/table.yaml:4: table: unknown key 'metrc'; did you mean 'metric'?\n"
@@ -195,9 +194,7 @@ def test_a_corrupted_record_is_one_line_with_its_place(kdbench: Kdbench, tmp_pat
 @pytest.mark.parametrize(
     "arguments", [["nonsense"], ["report"], ["report", "ffdwv-table2", "--format", "pdf"], ["list", "--nonsense"]]
 )
-def test_a_command_line_that_cannot_be_parsed_has_exit_code_2(
-    kdbench: Kdbench, shipped: Path, arguments: list[str]
-) -> None:
+def test_a_command_line_that_cannot_be_parsed_has_exit_code_2(kdbench: Kdbench, arguments: list[str]) -> None:
     code, out, err = kdbench(*arguments)
     assert (code, out) == (2, "")
     assert "Usage: " in err
@@ -216,14 +213,15 @@ for line in sys.argv[1].split(";"):
     assert "torch" not in sys.modules, line
 """
 READING = (
-    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;figure similarity cifar10 --figure a.svg;"
-    "curves dml-table2/dml#1 --figure b.svg"
+    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;"
+    "figure similarity cifar10 --figure a.svg;run dml-table2 --profile paper --dry-run;"
+    "figure curves dml-table2/dml#1 --figure b.svg"
 )
 
 
-def test_no_reading_command_imports_torch(shipped: Path) -> None:
-    planned = plan(load(shipped / "recipes"), ["dml-table2"], "paper", rows=["dml"], seeds=[1])
-    Store(shipped / "results").add(record(planned.rows["dml-table2", "dml"][1]))
+def test_no_reading_command_imports_torch(tmp_path: Path) -> None:
+    planned = plan(load(REPO / "recipes"), ["dml-table2"], "paper", rows=["dml"], seeds=[1])
+    Store(tmp_path / "results").add(record(planned.rows["dml-table2", "dml"][1]))
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(REPO)!r})\n{WITHOUT_TORCH}", READING]
-    ended = subprocess.run(command, cwd=shipped, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr

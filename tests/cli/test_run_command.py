@@ -11,7 +11,7 @@ KD = (*RUN, "--row", "kd", "--seed", "1")
 GPU = ("--device", "cpu", "--out", "packed")
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(slow, uninterrupted):
+def test_a_killed_run_resumes_to_the_same_bits(slow, uninterrupted):
     process = start(slow, *ONE)
     wait_for_checkpoints(slow)
     process.send_signal(signal.SIGKILL)
@@ -24,13 +24,13 @@ def test_a_killed_run_goes_on_to_the_same_bits(slow, uninterrupted):
     assert not list((slow / "results" / "checkpoints").iterdir())
 
 
-def test_ctrl_c_says_how_to_go_on(slow):
+def test_ctrl_c_says_how_to_resume(slow):
     process = start(slow, *ONE)
     wait_for_checkpoints(slow)
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)
     assert code == 130
-    assert "the same command goes on from the last checkpoint" in out
+    assert "the same command resumes from the last checkpoint" in out
     assert "Traceback" not in err
     assert list((slow / "results" / "checkpoints").iterdir())
 
@@ -40,7 +40,9 @@ def test_a_table_is_trained_once_with_its_teacher_first(finished, kdbench):
     assert len(found) == 6
     student, teacher = found["tiny/kd", 2], found["tiny/vanilla", 1]
     assert student["taken"]["teacher"] == {"record": teacher["id"], "artifact": teacher["artifact"]}
-    assert student["flops"] is None
+    # Three passes of the student, one of the teacher, each two FLOPs a multiply-add: 200 images, four epochs.
+    (counted,) = json.loads((finished / "results" / "costs.json").read_text()).values()
+    assert student["flops"] == 2 * counted["cost"]["macs"] * (3 + 1) * 200 * 4
     assert {key: student[key] for key in ("profile", "status", "seed")} == {
         "profile": "paper",
         "status": "done",
@@ -98,7 +100,7 @@ def test_the_gpu_command_begins_with_the_most_valuable_stops_in_time_packs_and_g
     code, out, err = finish(start(project, "--budget", "8", *GPU, code=WITHOUT, everywhere=SLOWLY))
     assert code == 0, err
     assert "[1/4] tiny/vanilla seed 1" in out
-    assert "out of time: the same command goes on from there" in out
+    assert "out of time: the same command resumes there" in out
     assert all(part.stat().st_size <= 15 * 2**20 for part in (project / "packed").iterdir())
     before = {record["id"] for record in records(project)}
     for path in (project / "results").glob("*/*"):
@@ -122,12 +124,12 @@ def test_paper_without_data_says_how_to_get_it(project, kdbench):
     assert "Traceback" not in err
 
 
-def test_smoke_without_data_says_loudly_that_images_are_made_up(project, kdbench):
+def test_smoke_says_loudly_that_images_are_synthetic(project, kdbench):
     recipe = project / "recipes" / "tiny" / "table.yaml"
     recipe.write_text(recipe.read_text().replace("set: synthetic10", "set: cifar10"), encoding="utf-8")
     code, out, _ = kdbench("run", "tiny", "--profile", "smoke", "--row", "vanilla", "--seed", "1")
     assert code == 0
-    assert "MADE-UP images (synthetic10)" in out
+    assert "SYNTHETIC images (synthetic10)" in out
     assert "the paper profile has 1 runs to train" in out
 
 

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from bench.cli import work
+from bench.data.datasets import DatasetInfo
+from bench.executors import choose
 from bench.graph import plan
+from bench.project import Project
 from bench.recipe import load
 from bench.store import Store, write_atomic
 from tests.cli.commands import RUN, VANILLA, by_name, finish, records, start, wait_for_checkpoints
@@ -34,13 +37,13 @@ def test_side_by_side_gives_the_same_bits_as_one_after_the_other(project, traine
     assert {record["device"] for record in two.values()} == {record["device"] for record in one.values()}
 
 
-def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on_to_the_same_bits(slow, uninterrupted):
+def test_ctrl_c_ends_the_workers_and_the_same_command_resumes_to_the_same_bits(slow, uninterrupted):
     process = start(slow, *TWO, *VANILLA)
     wait_for_checkpoints(slow, 2)
     os.killpg(process.pid, signal.SIGINT)
     code, out, err = finish(process, 30)
     assert (code, err) == (130, "")
-    assert "the same command goes on from the last checkpoint" in out
+    assert "the same command resumes from the last checkpoint" in out
     assert left_behind(slow) == []
     resumed = len(list((slow / "results" / "checkpoints").iterdir()))
     assert resumed + len(records(slow)) == 2
@@ -100,22 +103,22 @@ def test_a_damaged_source_is_one_line(project, kdbench):
     ],
 )
 def test_as_many_runs_at_a_time_as_there_are_cores_unless_told(monkeypatch, asked, cores, count, said):
-    monkeypatch.setattr(work, "cores", lambda: cores)
-    assert work.at_a_time(asked, torch.device("cpu"), count) == said
+    monkeypatch.setattr(choose, "cores", lambda: cores)
+    assert choose.num_at_once(asked, torch.device("cpu"), count) == said
 
 
 @pytest.mark.parametrize(("asked", "count", "said"), [(None, 6, 4), (None, 2, 2), (1, 6, 1), (8, 20, 8)])
 def test_on_a_gpu_a_few_at_a_time(asked, count, said):
-    assert work.at_a_time(asked, torch.device("cuda"), count) == said
+    assert choose.num_at_once(asked, torch.device("cuda"), count) == said
 
 
 def test_a_set_that_is_not_there_is_fetched_once_before_any_run_begins(project, monkeypatch):
     fetched = []
-    monkeypatch.setattr(work.datasets, "load", lambda *said, **more: fetched.append((*said, more)))
-    place = work.Place.find(None)
-    runs = list(work.plan(place.library(), ["tiny"], "paper").runs.values())
-    work.fetch(place, runs)
+    monkeypatch.setattr(DatasetInfo, "load", lambda self, *args, **options: fetched.append((self.name, args, options)))
+    found = Project.find()
+    runs = list(plan(found.library(), ["tiny"], "paper").runs.values())
+    work.fetch(found, runs)
     assert fetched == []
-    monkeypatch.setattr(work.Place, "absent", lambda self, name: True)
-    work.fetch(place, runs)
-    assert fetched == [("synthetic10", place.data, {"download": True})]
+    monkeypatch.setattr(Project, "has_data", lambda self, name: False)
+    work.fetch(found, runs)
+    assert fetched == [("synthetic10", (found.data,), {"download": True})]

@@ -259,6 +259,17 @@ def test_a_row_that_the_paper_leaves_out(full: Report) -> None:
     assert shown.count("N/A") == shown.count("|") - 3
 
 
+def test_a_row_that_cannot_be_read_says_why(results: Results) -> None:
+    table = results.library.tables["small"]
+    why = "table.yaml:9: row control.method: 'crd' is not known"
+    rows = {**table.rows, "control": replace(table.rows["control"], stages=(), unreadable=why)}
+    results.library = Library({"small": replace(table, rows=rows)})
+    report = results.report()
+    assert not line_of(report, "control").available
+    assert notes_of(report, "control", "label")[0] == why
+    assert line_of(report, "plain").available
+
+
 def test_an_unscored_row_has_numbers_and_no_verdict(full: Report) -> None:
     line = line_of(full, "control")
     assert [m.mean for m in line.measured] == [30.2, 29.9]
