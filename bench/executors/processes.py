@@ -149,7 +149,7 @@ def _lost(task: _Task) -> DeviceError:
     code = task.worker.process.exitcode or 0
     how = f"was killed ({signal.Signals(-code).name}), perhaps for lack of memory" if code < 0 else f"ended ({code})"
     return DeviceError(
-        f"{task.run.name} seed {task.run.seed}: the process that trained it {how}; the same command goes on, and"
+        f"{task.run.name} seed {task.run.seed}: the process that trained it {how}; the same command resumes, and"
         " --at-once says how many runs there are at a time"
     )
 

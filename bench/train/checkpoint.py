@@ -73,10 +73,12 @@ def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None
         return None
     kept, about = read(job.checkpoint)
     if About.__required_keys__ - about.keys():
-        raise StoreError(f"{job.checkpoint} was begun by another kdbench; go on with that, or delete it to start again")
+        raise StoreError(
+            f"{job.checkpoint} was begun by another kdbench; resume it with that, or delete it to start again"
+        )
     if about["precision"] != job.precision:
         raise DeviceError(
-            f"{job.checkpoint} was begun in {about['precision']}, this device would go on in {job.precision}; resume it"
+            f"{job.checkpoint} was begun in {about['precision']}, this device would resume in {job.precision}; resume it"
             " where it was begun, or delete it to start this run again"
         )
     if about["taken"] != job.taken:

@@ -14,7 +14,6 @@ from torch import nn
 from bench.errors import DeviceError
 
 _MEMORY = Path("/proc/meminfo")
-_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
 def choose(name: str | None) -> torch.device:
@@ -55,8 +54,9 @@ def weights_dtype(reached: str) -> torch.dtype:
 
 def autocast(reached: str, device: torch.device) -> AbstractContextManager[object]:
     """Autocast for bfloat16, nothing otherwise; without its weight cache, which a CUDA graph could not replay."""
-    on = reached == "bfloat16"
-    return torch.autocast(device.type, dtype=_DTYPES[reached] if on else None, enabled=on, cache_enabled=False)
+    if reached != "bfloat16":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
 def cast_frozen_(network: nn.Module, reached: str) -> None:

@@ -151,7 +151,7 @@ class Training:
             terms = job.method.loss(k, batch, outputs(students))
             for name, term in terms.items():
                 self.sums.add(f"{k}.{name}", term.detach() * len(positions))
-            self.sums.add(f"{k}.hits", (students[k].logits.detach().argmax(1) == batch.labels).sum())
+            self.sums.add(f"{k}.hits", (students[k].logits.argmax(1) == batch.labels).sum())
             first, *others = terms.values()
             return torch.stack([first, *others]).sum() if others else first
 
@@ -164,9 +164,7 @@ class Training:
     def _batch(self, positions: Tensor) -> Batch:
         """The images at some positions of the epoch's order; also sets the rate of their step."""
         images, labels, indices = self.job.train.batch(positions)
-        # Not by positions[0] // batch: to index with a tensor of no dimension, PyTorch reads it on the host.
-        step = positions[:1] // self.job.stage.schedule.batch
-        rate, progress = self.epoch_schedule.index_select(0, step)[0].unbind()
+        rate, progress = self.epoch_schedule.index_select(0, self.train_loop.step)[0].unbind()
         self.lr.copy_(rate)
         return Batch(images, labels, indices, progress, self.draws)
 

@@ -71,7 +71,8 @@ class DeviceLoader:
         self.order = torch.arange(len(labels), device=device)
         self.top, self.left = torch.zeros_like(self.order), torch.zeros_like(self.order)
         self.flip = torch.zeros(len(labels), dtype=torch.bool, device=device)
-        self.mean, self.std = (torch.tensor(v, dtype=torch.float32, device=device) for v in (data.mean, data.std))
+        each = (torch.tensor(v, dtype=torch.float32, device=device) for v in (data.mean, data.std))
+        self.mean, self.std = (channels.repeat(self.size) for channels in each)  # (W * C,), of a row of pixels
 
     def __len__(self) -> int:
         """Number of images."""
@@ -88,15 +89,14 @@ class DeviceLoader:
         Returns:
             images (B, C, H, W), normalised, in channels_last memory; their labels (B,) and their indices (B,).
         """
-        indices = self.order[positions]
-        return self.images(indices), self.labels[indices], indices
+        indices = self.order.index_select(0, positions)
+        return self.images(indices), self.labels.index_select(0, indices), indices
 
     def images(self, indices: Tensor) -> Tensor:
         """Images (B, C, H, W) of some indices (B,), augmented as in this epoch."""
         if self.augments:
-            images = crop_and_flip(
-                self.padded, indices, self.top[indices], self.left[indices], self.flip[indices], self.size
-            )
+            top, left, flip = (own.index_select(0, indices) for own in (self.top, self.left, self.flip))
+            images = crop_and_flip(self.padded, indices, top, left, flip, self.size)
         else:
             images = self.padded.index_select(0, indices).permute(0, 3, 1, 2)
         if images.dtype == torch.uint8:
@@ -130,10 +130,13 @@ def crop_and_flip(padded: Tensor, indices: Tensor, top: Tensor, left: Tensor, fl
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """``(images / 255 - mean) / std`` of uint8 (B, C, H, W), mean and std float32 (C,); computed in float32."""
-    # Channels lie side by side in memory: whole rows of pixels at a time are several times faster than single ones.
+    """``(images / 255 - mean) / std`` of uint8 (B, C, H, W), computed in float32.
+
+    ``mean`` and ``std`` are the channels', repeated for each pixel of a row: float32 (W * C,). Channels lie side by
+    side in memory, and whole rows at a time are several times faster than single pixels.
+    """
     batch, _, height, width = images.shape
     pixels = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
     rows = pixels.reshape(batch, height, -1)
-    scaled = rows.div_(255).sub_(mean.repeat(width)).div_(std.repeat(width))
+    scaled = rows.div_(255).sub_(mean).div_(std)
     return scaled.reshape(batch, height, width, -1).permute(0, 3, 1, 2).to(dtype)

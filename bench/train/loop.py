@@ -11,13 +11,15 @@ WARM_UP = 3
 class CapturedLoop:
     """Calls ``body(positions)`` for the positions 0 ... n-1, a batch at a time.
 
-    ``positions``, (B,) int64 on the device, come from a counter on the device, so that the same captured graph serves
-    every batch. The eager path is the reference: it runs the same body.
+    ``positions``, (B,) int64, and ``step`` are counted on the device, so that the same captured graph serves every
+    batch. The eager path is the reference: it runs the same body.
     """
 
     def __init__(self, body: Callable[[Tensor], None], n: int, batch: int, device: torch.device) -> None:
         self.body, self.n, self.batch, self.device = body, n, batch, device
         self.cursor = torch.zeros((), dtype=torch.int64, device=device)  # the first position of the next batch
+        self.offsets = torch.arange(min(batch, n), device=device)  # (B,), of a batch's positions from the first one
+        self.step = torch.zeros(1, dtype=torch.int64, device=device)  # the number of the next batch in its pass
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images in a batch
 
     def __len__(self) -> int:
@@ -31,7 +33,7 @@ class CapturedLoop:
 
     def steps(self, steps: int) -> Iterator[int]:
         """The same one by one: the number launched so far."""
-        self.cursor.zero_()
+        self._rewind()
         for step in range(steps):
             self._launch(min(self.batch, self.n - step * self.batch))
             yield step + 1
@@ -51,7 +53,7 @@ class CapturedLoop:
             self._warm_up(size, state, stream)
             self.graphs[size] = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graphs[size], pool=pool, stream=stream):
-                self._step(size)
+                self._run(size)
 
     def _warm_up(self, size: int, state: Callable[[], Iterable[Tensor]], stream: torch.cuda.Stream) -> None:
         kept = [tensor.clone() for tensor in state()]
@@ -59,8 +61,8 @@ class CapturedLoop:
         try:
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP):
-                    self.cursor.zero_()
-                    self._step(size)
+                    self._rewind()
+                    self._run(size)
         finally:
             torch.cuda.current_stream(self.device).wait_stream(stream)
             _restore(state(), kept)
@@ -69,11 +71,16 @@ class CapturedLoop:
         if size in self.graphs:
             self.graphs[size].replay()
         else:
-            self._step(size)
+            self._run(size)
 
-    def _step(self, size: int) -> None:
-        self.body(self.cursor + torch.arange(size, device=self.device))
+    def _rewind(self) -> None:
+        self.cursor.zero_()
+        self.step.zero_()
+
+    def _run(self, size: int) -> None:
+        self.body(self.cursor + self.offsets[:size])
         self.cursor += size
+        self.step += 1
 
 
 @torch.no_grad()

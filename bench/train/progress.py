@@ -1,4 +1,4 @@
-"""How a run goes on: step by step, told to whoever watches; imports no torch.
+"""How a run is in progress: step by step, told to whoever watches; imports no torch.
 
 A run is a coroutine that yields after each training step that it launched, so that the host can take the next run's
 step while the device is at work.
@@ -26,7 +26,7 @@ class Progress(Protocol):
         """An epoch, or a batch of synthesised images, is done; ``entry`` is its line of the curve."""
 
     def warn(self, message: str) -> None:
-        """Something is not as it should be, and the run goes on; said once."""
+        """Something is not as it should be, and the run continues; said once."""
 
 
 class Unwatched:

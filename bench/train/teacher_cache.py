@@ -110,7 +110,7 @@ class CachedTeacher:
     def logits(self, indices: Tensor) -> Tensor:
         """Logits (B, classes) of images (B,) in the views of this epoch, which :meth:`fill` has seen."""
         if self.cache.logits is None:
-            raise RuntimeError("nothing was asked of the teacher yet")
+            raise RuntimeError("no logits were computed yet")
         return self.cache.logits[self._place(indices)]
 
     def _place(self, indices: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ def test_augmentation_is_torchvisions(mode, size, channels, padding):
         image = reference.crop(image, int(top[k]), int(left[k]), size, size)
         image = reference.to_tensor(reference.hflip(image) if flip[k] else image)
         assert torch.equal(ours[k].float() / 255, image)
-        assert torch.equal(normalise(ours, mean, std)[k], reference.normalize(image, mean.tolist(), std.tolist()))
+        normalised = normalise(ours, mean.repeat(size), std.repeat(size))[k]
+        assert torch.equal(normalised, reference.normalize(image, mean.tolist(), std.tolist()))
 
 
 def test_padding_of_images_that_are_not_square():
@@ -45,7 +46,7 @@ def test_views_lie_in_channels_last_memory():
     assert views.dtype == torch.uint8
     assert views.shape == (4, 3, 32, 32)
     assert views.is_contiguous(memory_format=torch.channels_last)
-    half = torch.full((3,), 0.5)
+    half = torch.full((32 * 3,), 0.5)
     floats = normalise(views, half, half, torch.bfloat16)
     assert floats.dtype == torch.bfloat16
     assert floats.is_contiguous(memory_format=torch.channels_last)
@@ -55,7 +56,7 @@ def test_views_lie_in_channels_last_memory():
 def test_a_view_can_be_captured_in_a_cuda_graph():
     padded = pad(random_images(64, 32, 32, 3).cuda(), 4, "reflect")
     index, top, left = (torch.randint(0, 9, (16,), device="cuda") for _ in range(3))
-    flip, half = index > 4, torch.full((3,), 0.5, device="cuda")
+    flip, half = index > 4, torch.full((32 * 3,), 0.5, device="cuda")
     expected = normalise(crop_and_flip(padded, index, top, left, flip, 32), half, half)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
