@@ -50,8 +50,8 @@ def similarity(
             raise UsageError(
                 "--length, --distance and --distances need --vectors FILE: what is shipped is raw, euclidean"
             )
-        found = wordvectors.read_distances(shipped)
-        classes, matrix = found.classes, found.matrix
+        known = wordvectors.read_distances(shipped)
+        classes, matrix = known.classes, known.matrix
     else:
         if not vectors.is_file():
             raise UsageError(f"there is no file {vectors}")
@@ -137,11 +137,11 @@ def temperature(run: str, image: int, temperatures: Sequence[float], profile: Pr
     if min(temperatures) <= 0:
         raise UsageError("a temperature is above 0")
     project = Project.find()
-    found = resolve_run(project.library(), run, profile)
-    logits = artifacts.logits(_artifact(project.store(), found, run.partition("/")[0])).double().numpy()
+    resolved = resolve_run(project.library(), run, profile)
+    logits = artifacts.logits(_artifact(project.store(), resolved, run.partition("/")[0])).double().numpy()
     if not 0 <= image < len(logits):
         raise UsageError(f"no test image {image}; they are numbered 0 to {len(logits) - 1}")
-    classes = SETS[found.stage.data.set].shown_names
+    classes = SETS[resolved.stage.data.set].shown_names
     soft = np.stack([_softmax(logits[image] / t) for t in temperatures])
     rows = [[f"T = {t:g}", *row] for t, row in zip(temperatures, soft, strict=True)]
     print(tabulate(rows, ["", *classes], "simple", floatfmt=".4f"))
@@ -233,8 +233,8 @@ def curves(runs: Sequence[str], losses: Sequence[str], profile: Profile, figure:
     library = project.library()
     tables = [library.table(name.partition("/")[0]) for name in (*runs, *losses)]
     store = project.store()
-    found = {name: _recorded(store, resolve_run(library, name, profile)) for name in (*losses, *runs)}
-    panels = _panels(found, runs, losses, tables[0].metric)
+    recorded = {name: _recorded(store, resolve_run(library, name, profile)) for name in (*losses, *runs)}
+    panels = _panels(recorded, runs, losses, tables[0].metric)
     rows = [
         [quantity, f"{curve.name} #{curve.seed}", curve.values[0], curve.values[-1], curve.steps[-1]]
         for quantity, shown in panels.items()
@@ -248,12 +248,12 @@ def curves(runs: Sequence[str], losses: Sequence[str], profile: Profile, figure:
 
 
 def _panels(
-    found: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Quality
+    recorded: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Quality
 ) -> dict[str, list[Curve]]:
     """What is shown, by quantity; losses come first, as a first stage does."""
     panels = {
-        "Loss, mean over the epoch": [curve for name in losses for curve in loss_curves(*found[name])],
-        f"Test {metric} (%)": [curve for name in runs for curve in quality_curves(*found[name], metric)],
+        "Loss, mean over the epoch": [curve for name in losses for curve in loss_curves(*recorded[name])],
+        f"Test {metric} (%)": [curve for name in runs for curve in quality_curves(*recorded[name], metric)],
     }
     return {quantity: drawn for quantity, drawn in panels.items() if drawn}
 

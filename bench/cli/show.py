@@ -110,10 +110,10 @@ def cost(table: str | None, *, recount: bool) -> None:
 
 def _networks(library: Library) -> Iterable[tuple[Network, str]]:
     """Every network that a row trains, once for each set."""
-    found = {}
+    networks = {}
     for table in library.tables.values():
         for row in table.rows.values():
             for stage in row.stages:
                 for network in stage.networks:
-                    found[str(network), stage.data.set] = (network, stage.data.set)
-    return found.values()
+                    networks[str(network), stage.data.set] = (network, stage.data.set)
+    return networks.values()

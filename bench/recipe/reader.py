@@ -47,29 +47,29 @@ NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by
 def read_table(path: Path, shown: str) -> Table:
     """Read and check one file; references to other rows are checked once all tables are there."""
     root = schema.compose(path, shown)
-    found = entries(root, "table")
-    schema.require(found, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
-    reader = _Reader(found, path, shown)
-    rows = {name: reader.row(name, node) for name, node in named(entries(found["rows"], "rows"), "rows").items()}
+    nodes = entries(root, "table")
+    schema.require(nodes, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
+    reader = _Reader(nodes, path, shown)
+    rows = {name: reader.row(name, node) for name, node in named(entries(nodes["rows"], "rows"), "rows").items()}
     table = Table(
         name=reader.name,
-        title=read(str, found["title"], "title"),
-        paper=read(str, found["paper"], "paper"),
+        title=read(str, nodes["title"], "title"),
+        paper=read(str, nodes["paper"], "paper"),
         metric=reader.metric,
-        columns=read(tuple[Metric, ...], found["columns"], "columns"),
-        grouped_by=read(str, found["grouped_by"], "grouped_by"),
-        margin=read(schema.Positive, found["margin"], "margin"),
+        columns=read(tuple[Metric, ...], nodes["columns"], "columns"),
+        grouped_by=read(str, nodes["grouped_by"], "grouped_by"),
+        margin=read(schema.Positive, nodes["margin"], "margin"),
         words=reader.optional("words", dict[str, Words], {}),
         rows=rows,
         claims=reader.optional("claims", tuple[Claim, ...], ()),
         assumed=reader.optional("assumed", dict[str, str], {}),
         deviations=reader.optional("deviations", tuple[str, ...], ()),
         file=path,
-        location=_location(found["table"]),
+        location=_location(nodes["table"]),
     )
-    checks.check_claims(table, found)
+    checks.check_claims(table, nodes)
     if not any(row.unreadable for row in rows.values()):
-        checks.check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
+        checks.check_assumed(nodes, [stage for row in rows.values() for stage in row.stages], "assumed")
     return table
 
 
@@ -80,12 +80,12 @@ def digest_of(file: Path) -> str:
 
 
 class _Reader:
-    def __init__(self, found: dict[str, Node], path: Path, shown: str) -> None:
-        self.found, self.folder, self.shown = found, path.parent, shown
-        self.name: str = read(str, found["table"], "table")
-        named({self.name: found["table"]}, "table")
-        self.seeds = _seeds(found["seeds"], "seeds")
-        self.metric: Quality = read(Quality, found["metric"], "metric")
+    def __init__(self, nodes: dict[str, Node], path: Path, shown: str) -> None:
+        self.nodes, self.folder, self.shown = nodes, path.parent, shown
+        self.name: str = read(str, nodes["table"], "table")
+        named({self.name: nodes["table"]}, "table")
+        self.seeds = _seeds(nodes["seeds"], "seeds")
+        self.metric: Quality = read(Quality, nodes["metric"], "metric")
         self.networks = {alias: self._alias(alias, node) for alias, node in self._block("networks").items()}
         self.words = {name: self._distances(name, node) for name, node in self._block("words").items()}
 
@@ -97,10 +97,10 @@ class _Reader:
             return error
 
     def optional(self, key: str, kind: Any, default: Any) -> Any:
-        return read(kind, self.found[key], key) if key in self.found else default
+        return read(kind, self.nodes[key], key) if key in self.nodes else default
 
     def _block(self, key: str) -> dict[str, Node]:
-        return entries(self.found[key], key) if key in self.found else {}
+        return entries(self.nodes[key], key) if key in self.nodes else {}
 
     def _distances(self, name: str, node: Node) -> Distances:
         words = read(Words, node, f"words.{name}")
@@ -134,7 +134,7 @@ class _Reader:
             seeds=seeds,
             report=self._report(own, stages, node, noun) if stages else "first",
             priority=_priorities(own.get("priority"), len(seeds), noun),
-            nets=_nets(own.get("nets", self.found.get("nets")), len(seeds), noun),
+            nets=_nets(own.get("nets", self.nodes.get("nets")), len(seeds), noun),
             published=_cells(own["published"], f"{noun}.published", self.metric) if stages else {},
             unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
             assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
@@ -154,14 +154,14 @@ class _Reader:
     def _stages(self, row: str, own: dict[str, Node], node: Node) -> tuple[Stage, ...]:
         noun = f"row {row}"
         if "stages" not in own:
-            return (self._stage(row, "train", [self.found, own], node, noun),)
+            return (self._stage(row, "train", [self.nodes, own], node, noun),)
         parts = named(entries(own["stages"], f"{noun}.stages"), f"{noun}.stages")
         if not parts:
             raise fault(own["stages"], f"{noun}.stages: at least one")
         for name, part in parts.items():
             schema.require(entries(part, f"{noun}.stages.{name}"), STAGE_KEYS, (), part, f"{noun}.stages.{name}")
         return tuple(
-            self._stage(row, name, [self.found, own, entries(part, noun)], part, f"{noun}.stages.{name}")
+            self._stage(row, name, [self.nodes, own, entries(part, noun)], part, f"{noun}.stages.{name}")
             for name, part in parts.items()
         )
 
@@ -202,22 +202,22 @@ class _Reader:
         """One reference, or a list of them for an ensemble."""
         return tuple(self.ref(item, row) for item in (node.value if isinstance(node, SequenceNode) else [node]))
 
-    def _data(self, found: dict[str, Node], node: Node, noun: str) -> Data:
-        data = schema.fill(Data, found, node, f"{noun}.data")
+    def _data(self, nodes: dict[str, Node], node: Node, noun: str) -> Data:
+        data = schema.fill(Data, nodes, node, f"{noun}.data")
         if data.set not in registry.SETS:
-            raise _unknown(found["set"], f"{noun}.data: data set", data.set, registry.SETS)
+            raise _unknown(nodes["set"], f"{noun}.data: data set", data.set, registry.SETS)
         for key in ("mean", "std"):
             if len(getattr(data, key)) != registry.SETS[data.set].channels:
-                raise fault(found[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
+                raise fault(nodes[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
         for key in ("train", "test"):
             part = getattr(data, key)
             if part != "all" and (part.fraction is None) == (part.per_class is None):
-                raise fault(found[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
+                raise fault(nodes[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
         return data
 
-    def _schedule(self, found: dict[str, Node], node: Node, noun: str) -> Schedule:
+    def _schedule(self, nodes: dict[str, Node], node: Node, noun: str) -> Schedule:
         """A schedule whose decay is named, or that says the drops and the gamma of steps itself."""
-        own, known = dict(found), schema.names(Schedule)
+        own, known = dict(nodes), schema.names(Schedule)
         if "decay" in own:
             decay: Decay = self.component(registry.DECAYS, own.pop("decay"), f"{noun}.decay")
         else:
@@ -231,8 +231,8 @@ class _Reader:
             schedule.check()
         except RecipeError as error:
             key = str(error).partition(":")[0]
-            at = found.get(key, found.get("iterations", node))
-            raise fault(at, f"{noun}{'.' if key in found else ': '}{error}") from None
+            at = nodes.get(key, nodes.get("iterations", node))
+            raise fault(at, f"{noun}{'.' if key in nodes else ': '}{error}") from None
         return schedule
 
     def _networks(self, node: Node, noun: str) -> tuple[Network, ...]:
@@ -323,9 +323,9 @@ def _cells(node: Node, noun: str, quality: str) -> dict[str, Cell]:
     cells = {}
     if isinstance(node, ScalarNode):
         raise fault(node, f"{noun}: expected N/A or keys and values, got {node.value or 'nothing'}")
-    found = entries(node, noun)
-    schema.require(found, get_args(Metric), (), node, noun)
-    for metric, item in found.items():
+    nodes = entries(node, noun)
+    schema.require(nodes, get_args(Metric), (), node, noun)
+    for metric, item in nodes.items():
         bare = isinstance(item, ScalarNode)
         if metric in get_args(Quality) and metric != quality:
             raise fault(item, f"{noun}: this table's metric is {quality!r}, not {metric!r}")
