@@ -5,18 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import Tensor, nn
 
 from bench import graph, recipe, registry
-from bench.data.pictures import Pictures
-from bench.executors.local import fresh_networks, make_job, make_synthesis
+from bench.build import fresh_networks, make_job, make_synthesis
 from bench.graph import Run
-from bench.networks import Network
+from bench.methods.dml import DML
+from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
+from bench.methods.fsp import FSP
+from bench.methods.hint import Hint
+from bench.methods.kd import KD, DecayingKD, SoftTargets
+from bench.methods.vanilla import LabelSmoothing, Vanilla
+from bench.train import artifacts
 from bench.train.engine import Training
-from bench.train.progress import Unwatched
+from bench.train.loader import DeviceLoader
+from bench.train.progress import Unwatched, run_to_completion
 from bench.train.synthesis import synthesise
-from bench.train.turns import to_the_end
+from tests.methods.contract import WORDS
+from tests.operations import READING, Operations
+from tests.train import patterned
 
 CPU, BATCH = torch.device("cpu"), 4
 
@@ -38,48 +45,36 @@ def rows() -> dict[str, Run]:
 def combination(run: Run) -> str:
     """What one step of a run depends on; rows that agree in it need only be tried once."""
     stage = run.stage
-    taught_by = run.teacher and run.teacher.stage.networks
+    taught_by = [teacher.stage.networks for teacher in run.teachers]
     return repr((stage.networks, stage.method, stage.update, stage.optimizer, stage.data, stage.schedule, taught_by))
 
 
 DISTINCT = {combination(run): name for name, run in reversed(rows().items())}
 
 
-class Calls(TorchDispatchMode):
-    """Notes the name of every operation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        self.names.add(operation.name())
-        return operation(*args, **(kwargs or {}))
-
-
-def training(run: Run, teachers: list[Network], folder: Path) -> Training:
+def training(run: Run, teachers: list[nn.Module], folder: Path) -> Training:
     """A run in float32 on the CPU, on random images."""
-    entry, draws = registry.SETS[run.stage.data.set], np.random.default_rng(0)
-    images = draws.integers(0, 256, (BATCH, entry.size, entry.size, entry.channels), dtype=np.uint8)
-    labels = draws.integers(0, entry.classes, BATCH)
-    shown = [Pictures(images, labels, run.stage.data, CPU, torch.float32, augment=a) for a in (True, False)]
-    job = make_job(run, fresh_networks(run), teachers, (shown[0], shown[1]), CPU, folder / "unfinished", {})
+    info, draws = registry.SETS[run.stage.data.set], np.random.default_rng(0)
+    images = draws.integers(0, 256, (BATCH, info.size, info.size, info.channels), dtype=np.uint8)
+    labels = draws.integers(0, info.classes, BATCH)
+    loaders = [DeviceLoader(images, labels, run.stage.data, CPU, torch.float32, augment=a) for a in (True, False)]
+    job = make_job(run, fresh_networks(run), teachers, *loaders, CPU, folder / "unfinished", {})
     return Training(replace(job, precision="float32"))
 
 
-def copied(networks: list[Network]) -> list[dict[str, Tensor]]:
+def copied(networks: list[nn.Module]) -> list[dict[str, Tensor]]:
     return [{name: tensor.clone() for name, tensor in network.state_dict().items()} for network in networks]
 
 
 @pytest.mark.parametrize("name", DISTINCT.values())
 def test_a_step_of_every_row(name: str, tmp_path: Path) -> None:
     run = rows()[name]
-    teachers = [] if run.teacher is None else fresh_networks(run.teacher)[:1]
+    teachers = [fresh_networks(teacher)[0] for teacher in run.teachers]
     step = training(run, teachers, tmp_path)
     networks = list(step.job.networks)
     before, taught = copied(networks), copied(teachers)
     step.begin(0, 1)
-    step.batches.run(1)
+    step.train_loop.run(1)
     assert step.sums.totals
     assert all(total.isfinite() for total in step.sums.totals.values())
     for network, old in zip(networks, before, strict=True):
@@ -106,30 +101,55 @@ def syntheses() -> dict[str, Run]:
 @pytest.mark.parametrize("name", syntheses())
 def test_images_of_every_row_that_makes_some(name: str, tmp_path: Path) -> None:
     run = syntheses()[name]
-    assert run.teacher is not None
     stage = run.stage
-    method = replace(stage.method, params={**stage.method.params, "count": 3})
-    few = replace(run, stage=replace(stage, method=method, schedule=replace(stage.schedule, iterations=2)))
-    work = make_synthesis(few, fresh_networks(run.teacher)[0], CPU, tmp_path / "unfinished", {})
-    images = to_the_end(synthesise(replace(work, precision="float32"), Unwatched())).tensors["images"]
-    entry = registry.SETS[stage.data.set]
-    assert images.shape == (3, entry.channels, entry.size, entry.size)
+    method, schedule = replace(stage.method, count=3), replace(stage.schedule, iterations=2)
+    few = replace(run, stage=replace(stage, method=method, schedule=schedule))
+    work = make_synthesis(few, fresh_networks(run.teachers[0])[0], CPU, tmp_path / "unfinished", {})
+    outcome = run_to_completion(synthesise(replace(work, precision="float32"), Unwatched()))
+    images, info = artifacts.images(outcome.tensors)[0], registry.SETS[stage.data.set]
+    assert images.shape == (3, info.channels, info.size, info.size)
     assert images.isfinite().all()
 
 
-# The cheapest row of each method and update.
-STEPS = ["ffdwv-table2/resnet32-cifar10", "ffdwv-table2/resnet32-ffdwv-cifar10", "ffdwv-table3/kd-resnet32"]
-STEPS += ["dml-table2/dml", "dml-table2/dml-simultaneous", "fsp-small-cifar10/fitnet"]
-STEPS += ["fsp-small-cifar10/fitnet.hint", "fsp-small-cifar10/fsp.flow", "fsp-cifar10/student-cross.flow"]
+# Every method, with the updates of a group and with one teacher or several.
+STEPS = {
+    "vanilla": (Vanilla(), None, 0),
+    "label_smoothing": (LabelSmoothing(epsilon=0.1), None, 0),
+    "ffdwv": (FFDWV(words=WORDS, reading="vectors"), None, 0),
+    "ffdwv_uniform_control": (FFDWVUniformControl(words=WORDS, reading="rows"), None, 0),
+    "kd": (KD(temperature=3.0, soften="both"), None, 1),
+    "kd from two": (KD(temperature=3.0, soften="teacher", alpha=0.9, hard=0.1), None, 2),
+    "soft_targets": (SoftTargets(temperature=3.0), None, 1),
+    "kd_decay": (DecayingKD(temperature=3.0, start=4.0, end=1.0), None, 1),
+    "dml": (DML(), "sequential", 0),
+    "dml, simultaneous": (DML(), "simultaneous", 0),
+    "dml, joint": (DML(), "joint", 0),
+    "fsp": (FSP(weight=1.0, matrices="sections"), None, 1),
+    "fsp, cross": (FSP(weight=1.0, matrices="cross"), None, 1),
+    "hint": (Hint(hint=("stage2.middle",), guided=("stage2.middle",), channels=((8, 8),)), None, 1),
+}
+
+
+def test_every_method_is_among_them() -> None:
+    assert {method.name for method, _, _ in STEPS.values()} == set(registry.METHODS)
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_no_value_of_a_step_comes_back_to_the_host(name: str, tmp_path: Path) -> None:
-    # On CUDA each would wait for the device, and a step that does so cannot be captured.
-    run = rows()[name]
-    step = training(run, [] if run.teacher is None else fresh_networks(run.teacher)[:1], tmp_path)
+def test_no_value_of_a_step_comes_back_to_the_host(name: str) -> None:
+    method, update, count = STEPS[name]
+    students = [patterned.network(patterned.RESNET, k) for k in range(2 if method.needs.group else 1)]
+    teachers = [patterned.network(patterned.RESNET, 7 + i) for i in range(count)]
+    parts = method.table(np.ones((patterned.CLASSES, patterned.CLASSES))) if isinstance(method, FFDWV) else None
+    step = Training(patterned.job(method, students, teachers, parts=parts, update=update))
     step.begin(0, 1)
-    with Calls() as calls:
-        step.batches.run(1)
-        step.tests.run(1)
-    assert calls.names & {"aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero"} == set()
+    with Operations() as operations:
+        step.train_loop.run(1)
+        step.test_loop.run(1)
+    assert operations.names & READING == set()
+    assert "aten::convolution_backward" in operations.names
+
+
+def test_a_value_that_comes_back_is_noticed() -> None:
+    with Operations() as operations:
+        torch.ones(()).item()
+    assert operations.names & READING

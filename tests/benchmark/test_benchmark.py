@@ -123,7 +123,7 @@ def test_the_time_of_several_seeds_is_shared_among_them() -> None:
 
 def test_what_is_left_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     task, told = make_task(WORKLOADS[KD], CPU, tiny=True), list[str]()
-    monkeypatch.setattr(contenders, "pays", lambda *of: False)
+    monkeypatch.setattr(contenders, "is_worthwhile", lambda *of: False)
     assert contenders.cached(task, told.append) == {}
 
     def no_compiler(*given: Any, **more: Any) -> None:

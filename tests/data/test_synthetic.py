@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.data.views import normalise
 from bench.registry import SETS
+from bench.train.loader import normalise
 
 SYNTHETIC = sorted(name for name in SETS if name.startswith("synthetic"))
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.build import Builder
 from bench.cost import Costs
 from bench.errors import DataError, DeviceError
-from bench.executors import choices, local
+from bench.executors import local, policy
 from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run, plan
-from bench.networks import Network
 from bench.recipe import load
 from bench.run import todo, walk
 from bench.store import Record, Store
-from bench.train import checkpoint, device
+from bench.train import artifacts, device
 from bench.train.progress import Unwatched
 
 CPU = torch.device("cpu")
@@ -56,10 +56,8 @@ def planned(project: Path) -> dict[str, Run]:
 
 
 def executor(folder: Path, most: int) -> Inline:
-    made = Local(
-        Store(folder), Costs(folder / "costs.json", {}), folder / "data", download=False, where=CPU, side_by_side=most
-    )
-    return Inline(made, most)
+    costs = Costs(folder / "costs.json", {})
+    return Inline(Local(Store(folder), costs, Builder(folder / "data", CPU), most), most)
 
 
 def carried_out(runs: list[Run], folder: Path, most: int) -> tuple[dict[str, Record], list[int]]:
@@ -72,7 +70,7 @@ def carried_out(runs: list[Run], folder: Path, most: int) -> tuple[dict[str, Rec
 
 def test_runs_side_by_side_leave_what_they_leave_alone(project, monkeypatch):
     cached = []
-    monkeypatch.setattr(choices, "pays", lambda *said: cached.append(said) or True)
+    monkeypatch.setattr(policy, "is_worthwhile", lambda *said: cached.append(said) or True)
     runs = list(planned(project).values())
     alone, one_at_a_time = carried_out(runs, project / "alone", 1)
     together, at_a_time = carried_out(runs, project / "together", 3)
@@ -191,16 +189,7 @@ def test_a_record_says_how_many_went_on_and_only_its_own_warnings(project, monke
     assert {record.seed: record.warnings for record in records.values()} == {1: ["of seed 1"], 2: ["of seed 2"]}
     assert sorted(told) == ["of seed 1", "of seed 2"]
     said = [json.loads(path.read_text()) for path in (project / "results" / "runs").glob("*.json")]
-    assert [(found["side_by_side"], found["compiled"]) for found in said] == [(2, False), (2, False)]
-
-
-def test_a_run_that_is_to_be_compiled_is_and_its_record_says_so(project, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(local, "compiles", lambda run, flops, where: True)
-    monkeypatch.setattr(Network, "compile", lambda self, **said: compiled.append(said))
-    records, _ = carried_out([planned(project)["vanilla#1"]], project / "results", 1)
-    assert compiled == [{"dynamic": False}]
-    assert [record.compiled for record in records.values()] == [True]
+    assert [(found["side_by_side"], found["compiled"]) for found in said] == [(2, None), (2, None)]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -210,8 +199,8 @@ def test_on_streams_of_their_own_runs_leave_what_they_leave_alone(project):
     for most in (1, 2):
         where = torch.device("cuda")
         store = Store(project / str(most))
-        made = Inline(Local(store, Costs(project / "costs.json", {}), project, download=False, where=where), most)
+        made = Inline(Local(store, Costs(project / "costs.json", {}), Builder(project, where)), most)
         walk(runs, made, Watcher())
-        found.append([checkpoint.artifact(store, run)[1] for run in runs])
+        found.append([artifacts.load(store, run)[1] for run in runs])
     for alone, together in zip(*found, strict=True):
         torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-11)

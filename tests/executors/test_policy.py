@@ -1,17 +1,23 @@
-"""By which rules a run gets a teacher cache, and compiled networks."""
+"""By which rules a run gets teacher caches, and where runs are carried out."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from bench.executors import choices
-from bench.executors.choices import caches, compiles
+from bench.cost import Costs
+from bench.executors import choose
+from bench.executors.choose import make_executor, num_at_once
+from bench.executors.inline import Inline
+from bench.executors.policy import should_cache_teacher
+from bench.executors.processes import Processes
 from bench.graph import Run, plan
-from bench.recipe import Spec, load
-from bench.train import device
+from bench.methods.fsp import FSP
+from bench.methods.vanilla import Vanilla
+from bench.recipe import load
+from bench.store import Store
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.fixture
@@ -25,49 +31,34 @@ def runs(project) -> dict[str, Run]:
     [
         ("kd", {}, True),
         ("kd", {"teacher_cache": "off"}, False),
-        ("kd", {"method": Spec("fsp", {"weight": 1.0, "matrices": "sections"})}, False),
+        ("kd", {"method": FSP(weight=1.0, matrices="sections")}, False),  # reads features, which no cache has
+        ("kd", {"method": Vanilla()}, False),  # reads nothing of its teacher
         ("vanilla", {}, False),
     ],
 )
-def test_which_runs_keep_what_their_teacher_said(runs, row, stage, kept) -> None:
+def test_which_runs_keep_their_teachers_logits(runs, row, stage, kept) -> None:
     run = runs[row]
     data = replace(run.stage.data, crop_padding=0, flip=False)
-    assert caches(replace(run, stage=replace(run.stage, data=data, **stage)), 100, CPU) is kept
-
-
-@pytest.fixture
-def machine(monkeypatch):
-    """Makes this a machine with some capabilities, and with a compiler or without."""
-
-    def become(*, capabilities=("amx_bf16",), compiler=True):
-        monkeypatch.setattr(device, "_cpu", lambda: dict.fromkeys(capabilities, True))
-        monkeypatch.setattr(choices, "has_compiler", lambda: compiler)
-
-    return become
+    assert should_cache_teacher(replace(run, stage=replace(run.stage, data=data, **stage)), 100, CPU) is kept
 
 
 @pytest.mark.parametrize(
-    ("row", "said", "flops", "precision", "compiled"),
-    [
-        ("vanilla", {}, 2 * 10**15, "auto", True),
-        ("vanilla", {}, 2 * 10**15, "bfloat16", True),
-        ("kd", {}, 2 * 10**15, "auto", True),
-        ("vanilla", {}, 5 * 10**14, "auto", False),
-        ("vanilla", {}, None, "auto", False),
-        ("vanilla", {}, 2 * 10**15, "float32", False),
-        ("dml", {}, 2 * 10**15, "auto", False),
-        ("vanilla", {"capabilities": ("avx512_bf16",)}, 2 * 10**15, "auto", False),
-        ("vanilla", {"capabilities": ()}, 2 * 10**15, "auto", False),
-        ("vanilla", {"compiler": False}, 2 * 10**15, "auto", False),
-    ],
+    ("asked", "device", "count", "found"),
+    [(None, CPU, 100, 6), (None, CPU, 3, 3), (2, CPU, 100, 2), (None, CUDA, 100, 4), (8, CUDA, 100, 8), (4, CPU, 0, 1)],
 )
-def test_which_runs_are_compiled(runs, machine, row, said, flops, precision, compiled) -> None:
-    machine(**said)
-    run = replace(runs[row], stage=replace(runs[row].stage, precision=precision))
-    assert compiles(run, flops, CPU) is compiled
+def test_how_many_at_once(monkeypatch, asked, device, count, found) -> None:
+    monkeypatch.setattr(choose, "cores", lambda: 6)
+    assert num_at_once(asked, device, count) == found
 
 
-def test_on_a_gpu_nothing_is_compiled(runs, machine, monkeypatch) -> None:
-    machine()
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda where: (9, 0))
-    assert not compiles(runs["vanilla"], 10**18, torch.device("cuda"))
+@pytest.mark.parametrize(
+    ("device", "at_once", "kind", "threads"), [(CPU, 1, Inline, 6), (CPU, 4, Processes, 1), (CPU, 2, Processes, 3)]
+)
+def test_which_executor(tmp_path, monkeypatch, device, at_once, kind, threads) -> None:
+    monkeypatch.setattr(choose, "cores", lambda: 6)
+    now = [6]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
+    monkeypatch.setattr(torch, "set_num_threads", now.append)
+    made = make_executor(Store(tmp_path), Costs(tmp_path / "costs.json", {}), tmp_path, device, at_once)
+    assert type(made) is kind
+    assert now[-1] == threads

@@ -8,25 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bench import registry
 from bench.cost import Costs
 from bench.errors import DataError, DeviceError
 from bench.executors.processes import Processes
 from bench.graph import Run, plan
 from bench.recipe import load
 from bench.store import Store
-
-
-class Told:
-    """Progress that remembers."""
-
-    def __init__(self) -> None:
-        self.epochs, self.steps = [], []
-
-    def step(self, epoch, step, steps):
-        self.steps.append((epoch, step, steps))
-
-    def epoch(self, entry, epochs, images_per_second, seconds_left):
-        self.epochs.append((entry["epoch"], epochs))
+from tests.told import Told
 
 
 def planned(project: Path) -> list[Run]:
@@ -77,6 +66,39 @@ def test_there_is_room_for_as_many_as_asked_and_what_is_out_of_time_leaves_a_che
     assert all(executor.store.checkpoint(run).is_file() for run in runs)
     assert executor.room
     assert len(executor.workers) == 2
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from bench.methods.vanilla import Vanilla
+
+@dataclass(frozen=True)
+class Halved(Vanilla):
+    name = "halved"
+
+    def loss(self, k, batch, outputs):
+        return {"half": super().loss(k, batch, outputs)["ce"] / 2}
+"""
+
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_a_worker_knows_the_plug_ins(project):
+    plugins, recipe = project / "plugins", project / "recipes" / "tiny" / "table.yaml"
+    plugins.mkdir()
+    (plugins / "halved.py").write_text(PLUGIN, encoding="utf-8")
+    recipe.write_text(recipe.read_text().replace("method: vanilla", "method: halved"), encoding="utf-8")
+    registry.load_plugins(plugins)
+    run = planned(project)[0]
+    costs = Costs(project / "costs.json", {})
+    executor = Processes(Store(project / "results"), costs, project / "data", count=1, threads=1, plugins=plugins)
+    try:
+        executor.submit(run, Told(), None)
+        _, record = executor.wait()
+    finally:
+        executor.stop()
+    assert list(record.curve[0]["networks"][0]["loss"]) == ["half"]
+    assert record.plugins == registry.described(run.versions)
+    assert record.plugins["method halved"]["name"] == "halved.py"
 
 
 @pytest.mark.parametrize("before_the_run", [True, False])

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.rng import generator
 from bench.methods.data_impressions import DataImpressions, class_similarity, dirichlet
+from bench.rng import generator
 
 
 def test_similarity_by_hand() -> None:

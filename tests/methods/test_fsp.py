@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.rng import generator
 from bench.methods.fsp import FSP
 from bench.networks.initial import initialise
 from bench.networks.modules.base import Output
 from bench.networks.resnet import ResNet
+from bench.rng import generator
 from tests.methods.contract import terms
 
 PAIRS = {

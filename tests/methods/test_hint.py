@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.rng import generator
 from bench.methods.hint import Hint
 from bench.networks.initial import initialise
 from bench.networks.modules.base import Output
+from bench.rng import generator
 from tests.methods.contract import terms
 
 PAIRS = [("middle", "early"), ("end", "late")]

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.rng import generator
 from bench.networks.base import Initial
 from bench.networks.initial import initialise
 from bench.networks.resnet import ResNet
+from bench.rng import generator
 
 NET = ResNet(depth=8, block="basic", shortcut="B", width=1.0)
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d
 
-from bench.rng import generator
 from bench.errors import RecipeError
 from bench.networks.initial import initialise
 from bench.networks.resnet import ResNet
+from bench.rng import generator
 
 
 def resnet(depth: int = 8, block: str = "basic", shortcut: str = "A", width: float = 1.0, **shape: int) -> nn.Module:

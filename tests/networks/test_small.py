@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from bench.rng import generator
 from bench.networks.initial import initialise
 from bench.networks.small import CNN, MLP, LeNet5
+from bench.rng import generator
 
 
 @pytest.mark.parametrize(

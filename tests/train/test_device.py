@@ -123,9 +123,9 @@ def test_float32_is_not_rounded_to_tf32(monkeypatch):
 
 
 def test_free_memory_is_what_linux_can_give(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = tmp_path / "meminfo"
-    said.write_text("MemTotal:       24689764 kB\nMemFree:          100000 kB\nMemAvailable:   20000000 kB\n")
-    monkeypatch.setattr(device, "_MEMORY", said)
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       24689764 kB\nMemFree:          100000 kB\nMemAvailable:   20000000 kB\n")
+    monkeypatch.setattr(device, "_MEMORY", meminfo)
     assert device.free_memory(CPU) == 20_480_000_000
 
 
@@ -144,8 +144,8 @@ def test_weights_rounded_once_are_those_that_autocast_rounds_each_time() -> None
     for _ in range(2):
         with torch.no_grad(), device.autocast("bfloat16", CPU):
             given.append(network(images))
-        device.rounded(network, "bfloat16")
+        device.cast_frozen_(network, "bfloat16")
     assert torch.equal(*given)
     assert (network[0].weight.dtype, network[1].weight.dtype) == (torch.bfloat16, torch.float32)
-    device.rounded(network.float(), "float32")
+    device.cast_frozen_(network.float(), "float32")
     assert network[0].weight.dtype == torch.float32

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.networks.base import BatchNorm, Network, Output
+from bench.networks.modules.base import BatchNorm, NetworkModule, Output
 from bench.train.updates import UPDATES, Forward, Loss, untouched_statistics
 
 LR, STEPS = 0.1, 3
@@ -14,7 +14,7 @@ NAMES = list(UPDATES)
 LABELS = torch.tensor([0, 1, 2, 1, 0, 2])
 
 
-class Tiny(Network):
+class Tiny(NetworkModule):
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.norm, self.linear = nn.Conv2d(2, 4, 3, bias=False), BatchNorm(4), nn.Linear(4, 3)
