@@ -1,6 +1,7 @@
 """The commands that train, time or fetch; torch is imported here."""
 
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -65,11 +66,15 @@ def count_missing(costs: Costs, runs: Iterable[Run]) -> None:
     """Count the networks that nobody has counted yet, for the records' FLOPs; without fvcore they stay unknown."""
     networks = {(network, run.stage.data.set) for run in runs for network in run.stage.networks}
     new = [(network, SETS[name]) for network, name in networks if cost_of(network, name, costs) is None]
-    try:
-        for network, info in new:
-            costs.lookup(network, info.classes, info.channels, info.size)
-    except CostError:
-        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            for network, info in new:
+                costs.lookup(network, info.classes, info.channels, info.size)
+        except CostError:
+            return
+    for warning in caught:
+        print(f"WARNING: {warning.message}")
     if new:
         costs.write()
 
