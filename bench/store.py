@@ -207,8 +207,8 @@ class Store:
 
     def current_record(self, run: Run) -> Record | None:
         """The first record of the run as today's code makes it, rather one that is done than one that diverged."""
-        records = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
-        return min(records, key=lambda record: (record.status != "done", record.replica), default=None)
+        current = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
+        return min(current, key=lambda record: (record.status != "done", record.replica), default=None)
 
     def latest_record(self, run: Run) -> Record | None:
         """The record that a report shows: the current one, else the newest that an older version left."""
@@ -242,8 +242,8 @@ class Store:
 
     def replica(self, run: Run) -> int:
         """The number that the next record of this run takes."""
-        taken = [record.replica for record in self.by_key.get(run.key, []) if record.id == run.id]
-        return max(taken, default=0) + 1
+        used = [record.replica for record in self.by_key.get(run.key, []) if record.id == run.id]
+        return max(used, default=0) + 1
 
     def add(self, record: Record) -> Path:
         """Write a record; nothing is ever overwritten."""
