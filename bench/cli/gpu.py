@@ -84,8 +84,8 @@ def collect(folder: Path) -> None:
     print(f"{len(unpacked)} records in {folder}, {len(new)} of them new in {project.results}")
 
 
-def command(arguments: Sequence[str]) -> None:
-    """``kdbench gpu`` with its options."""
+def parser() -> argparse.ArgumentParser:
+    """The options of ``kdbench gpu``, read without typer, which a bare machine does not have."""
     parser = argparse.ArgumentParser(
         prog="kdbench gpu",
         description="Run as many missing runs as fit in a time budget, the highest priority first, and pack what came"
@@ -99,7 +99,12 @@ def command(arguments: Sequence[str]) -> None:
     parser.add_argument("--profile", choices=PROFILES, default="paper", help="[paper]")
     parser.add_argument("--data", type=Path, help="folder with the data sets; else KDBENCH_DATA, else data/")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; else cuda where present")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def command(arguments: Sequence[str]) -> None:
+    """``kdbench gpu`` with its options."""
+    options = parser().parse_args(arguments)
     gpu(options.budget, options.out, options.table, options.profile, options.data, options.device)
 
 
