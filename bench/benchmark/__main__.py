@@ -12,7 +12,7 @@ import torch
 
 from bench.benchmark.calibration import calibrate
 from bench.benchmark.contenders import FILLING, contenders
-from bench.benchmark.measure import Effort, Spread, Times, measure, overhead_percent, ratio, results, with_filling
+from bench.benchmark.measure import Budget, Spread, Times, measure, overhead_percent, ratio, results, with_filling
 from bench.benchmark.seeds import per_seed, together
 from bench.benchmark.task import WORKLOADS, make_task
 from bench.errors import DeviceError, KdbenchError
@@ -25,11 +25,11 @@ FAIR = (1.0, 1.2)  # what a fair classic loop takes of the bare one's time, wher
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line asks for: workloads, where, and how thoroughly."""
+class Options:
+    """What the command line asks for: workloads, device, and how thoroughly."""
 
     names: Sequence[str]
-    where: torch.device
+    device: torch.device
     rounds: int
     quick: bool
     compiled: bool
@@ -37,20 +37,20 @@ class Asked:
     seeds: int
 
 
-def measured(name: str, asked: Asked) -> Times:
+def measured(name: str, options: Options) -> Times:
     """The times of one workload's contenders; each round is told as it comes."""
     workload = WORKLOADS[name]
-    task = make_task(workload, asked.where, tiny=asked.quick)
-    effort = Effort(QUICK_ROUNDS, None) if asked.quick else Effort(asked.rounds, workload.seconds)
+    task = make_task(workload, options.device, tiny=options.quick)
+    budget = Budget(QUICK_ROUNDS, None) if options.quick else Budget(options.rounds, workload.seconds)
     print(f"\n{name}: {workload.table}/{workload.row}, batch {task.batch}, kdbench in {task.precision}", flush=True)
 
-    def say(said: str) -> None:
-        print(f"  {said}", flush=True)
+    def say(message: str) -> None:
+        print(f"  {message}", flush=True)
 
-    found = contenders(task, say, compiled=asked.compiled and workload.computes)
-    if asked.seeds > 1:
-        found |= together(task, asked.seeds, say)
-    times = per_seed(measure(found, effort, task.steps, asked.where, say), asked.seeds)
+    all_contenders = contenders(task, say, compiled=options.compiled and workload.computes)
+    if options.seeds > 1:
+        all_contenders |= together(task, options.seeds, say)
+    times = per_seed(measure(all_contenders, budget, task.steps, options.device, say), options.seeds)
     data = task.run.stage.data
     return with_filling(times, num_views(data.crop_padding, data.flip))
 
@@ -81,33 +81,33 @@ def _shown(spread: Spread) -> str:
     return f"{spread.median:.2f} ({spread.min:.2f} to {spread.max:.2f})"
 
 
-def written(where: torch.device, all_times: dict[str, Times], calibration: dict[str, float]) -> dict[str, Any]:
+def written(device: torch.device, all_times: dict[str, Times], calibration: dict[str, float]) -> dict[str, Any]:
     """What the JSON file says."""
     filling = {name: vars(Spread.of(times[FILLING])) for name, times in all_times.items() if FILLING in times}
-    found = {
-        "device": {"name": devices.name(where), "bf16_native": devices.computes_bf16(where)},
+    entries = {
+        "device": {"name": devices.name(device), "bf16_native": devices.computes_bf16(device)},
         "torch": torch.__version__,
         "results": [entry for name, times in all_times.items() for entry in results(name, times)],
         "harness_overhead_percent": {name: overhead_percent(times) for name, times in all_times.items()},
         "cache_filling_ms_per_batch": filling,
     }
-    return found | ({"calibration": calibration} if calibration else {})
+    return entries | ({"calibration": calibration} if calibration else {})
 
 
-def benchmark(asked: Asked, out: Path) -> None:
+def benchmark(options: Options, out: Path) -> None:
     """Measure the device if that is asked for, then workloads; the JSON file grows with each, tables come last."""
     # The engine and published code both turn it on; here it is on before the first of them runs.
     torch.backends.cudnn.benchmark = True
-    native = "native" if devices.computes_bf16(asked.where) else "not native"
-    print(f"{devices.name(asked.where)}; bfloat16 is {native}", flush=True)
-    calibration = calibrate(asked.where) if asked.calibrated else {}
+    native = "native" if devices.computes_bf16(options.device) else "not native"
+    print(f"{devices.name(options.device)}; bfloat16 is {native}", flush=True)
+    calibration = calibrate(options.device) if options.calibrated else {}
     for what, value in calibration.items():
         print(f"  {what:<24}{value:12.2f}", flush=True)
     all_times: dict[str, Times] = {}
-    for name in asked.names:
-        all_times[name] = measured(name, asked)
-        write_atomic(out, (json.dumps(written(asked.where, all_times, calibration), indent=1) + "\n").encode())
-        devices.release_memory(asked.where)
+    for name in options.names:
+        all_times[name] = measured(name, options)
+        write_atomic(out, (json.dumps(written(options.device, all_times, calibration), indent=1) + "\n").encode())
+        devices.release_memory(options.device)
     for name, times in all_times.items():
         print(f"\n{page(name, times)}")
     print(f"\nMedian and range over the rounds; ratios are taken within a round. Written: {out}")
@@ -124,13 +124,13 @@ def main() -> None:
     parser.add_argument("--calibrate", action="store_true", help="also what the device itself can do; CUDA only")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark.json"), help="the JSON file")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
-    said = parser.parse_args()
+    args = parser.parse_args()
     try:
-        where = devices.choose(said.device)
-        if said.calibrate and where.type != "cuda":
+        device = devices.choose(args.device)
+        if args.calibrate and device.type != "cuda":
             raise DeviceError("make benchmark-gpu needs CUDA, which is not here; make benchmark does without")
-        names = said.only or list(WORKLOADS)
-        benchmark(Asked(names, where, said.rounds, said.quick, said.compiled, said.calibrate, said.seeds), said.out)
+        names = args.only or list(WORKLOADS)
+        benchmark(Options(names, device, args.rounds, args.quick, args.compiled, args.calibrate, args.seeds), args.out)
     except KdbenchError as error:
         print(f"kdbench: {error}", file=sys.stderr)
         sys.exit(2)

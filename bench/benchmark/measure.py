@@ -19,7 +19,7 @@ RUNS = {f"{CACHED}-300x5": 300 * 5, f"{CACHED}-30x1": 30}
 
 
 @dataclass(frozen=True)
-class Effort:
+class Budget:
     """How many rounds, and how long a turn in each: about so many ``seconds``, or just two steps where it is None."""
 
     rounds: int
@@ -27,13 +27,13 @@ class Effort:
 
 
 def measure(
-    contenders: dict[str, Steps], effort: Effort, most: int, device: torch.device, say: Callable[[str], None]
+    contenders: dict[str, Steps], budget: Budget, most: int, device: torch.device, say: Callable[[str], None]
 ) -> Times:
     """Warm every contender up, then give each a turn a round.
 
     Args:
         contenders: by name.
-        effort: rounds and turns.
+        budget: rounds and turns.
         most: steps that a turn may have at most.
         device: waited for before and after each turn.
         say: told what goes on.
@@ -41,16 +41,16 @@ def measure(
     counts = {}
     for name, steps in contenders.items():
         say(f"warming up {name} ...")
-        counts[name] = _turn_length(steps, effort.seconds, most, device)
+        counts[name] = _turn_length(steps, budget.seconds, most, device)
     times: Times = {name: [] for name in contenders}
-    for number in range(effort.rounds):
+    for number in range(budget.rounds):
         # Every other round backwards: what follows what does not matter then, nor does a slow drift.
         for name in list(contenders)[:: -1 if number % 2 else 1]:
             count = counts[name]
             # A lead-in, not timed: it uses up what workers prepared while others had their turn.
             seconds(contenders[name], max(1, count // 5), device)
             times[name].append(1000 * seconds(contenders[name], count, device) / count)
-        say(f"round {number + 1}/{effort.rounds}  " + "  ".join(f"{name} {own[-1]:.2f}" for name, own in times.items()))
+        say(f"round {number + 1}/{budget.rounds}  " + "  ".join(f"{name} {own[-1]:.2f}" for name, own in times.items()))
     return times
 
 

@@ -12,7 +12,7 @@ import torch
 from bench.benchmark import calibration, contenders, seeds
 from bench.benchmark.__main__ import main, page, written
 from bench.benchmark.contenders import CACHED, FILLING
-from bench.benchmark.measure import RUNS, Effort, measure, overhead_percent, ratio, with_filling
+from bench.benchmark.measure import RUNS, Budget, measure, overhead_percent, ratio, with_filling
 from bench.benchmark.task import WORKLOADS, make_task
 from bench.train.engine import Training
 
@@ -157,7 +157,7 @@ def test_turns_alternate_and_last_as_long_as_asked() -> None:
         time.sleep(seconds * count)
 
     loops = {"a": lambda count: steps("a", 0.001, count), "b": lambda count: steps("b", 0.01, count)}
-    times = measure(loops, Effort(rounds=2, seconds=0.1), 50, CPU, lambda said: None)
+    times = measure(loops, Budget(rounds=2, seconds=0.1), 50, CPU, lambda said: None)
     order = [name for name, _ in turns[-8:]]  # a lead-in before each turn
     assert order == ["a", "a", "b", "b", "b", "b", "a", "a"]
     longest = {name: max(count for own, count in turns if own == name) for name in loops}
