@@ -11,7 +11,7 @@ OUT ?= build/gpu
 FROM ?= build/gpu
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 dml fsp zskd efficiency smoke benchmark benchmark-gpu test check report gpu collect clean
+.PHONY: table2 table3 tonight dml fsp zskd efficiency smoke benchmark benchmark-gpu test check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -31,6 +31,11 @@ table2: $(READY)
 
 table3: $(READY)
 	$(call table,ffdwv-table3)
+
+# FFDWV on small networks: the paper profile on any machine, in a night of two cores.
+tonight: $(READY)
+	$(KDBENCH) run ffdwv-small --profile paper $(DATA_OPTION)
+	@$(KDBENCH) report ffdwv-small
 
 dml: $(READY)
 	$(call table,dml-table2)

@@ -154,8 +154,7 @@ def training_cost(row: Row, run: Run, costs: CostTable) -> tuple[int | None, int
     where the multiply-adds of a network are not known.
     """
     flops = {reached.key: (reached, training_flops(reached, costs)) for reached in _with_sources(run)}
-    own_stages = {stage.location for stage in row.stages}
-    own = [cost for key, (reached, cost) in flops.items() if key == run.key or reached.stage.location in own_stages]
+    own = [cost for key, (reached, cost) in flops.items() if key == run.key or reached.stage in row.stages]
     return _sum(own), _sum([cost for _, cost in flops.values()])
 
 

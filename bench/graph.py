@@ -170,19 +170,19 @@ class _Planner:
 
     def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
         seeds = row.seeds[:SMOKE_SEEDS] if self.profile.startswith("smoke") else row.seeds
-        found: dict[int, Run] = {}
+        runs: dict[int, Run] = {}
         for seed, priority in zip(row.seeds, row.priority, strict=True):
             if seed in (kept or seeds):
-                found[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed)
-                self._raise_priority(found[seed], priority)
-        if found:
-            self.graph.rows[table.name, row.name] = found
-        if "ensemble" in table.columns and row.nets > 1 and found.keys() == set(seeds):
-            self._add_ensemble(table, row, found)
+                runs[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed)
+                self._raise_priority(runs[seed], priority)
+        if runs:
+            self.graph.rows[table.name, row.name] = runs
+        if "ensemble" in table.columns and row.nets > 1 and runs.keys() == set(seeds):
+            self._add_ensemble(table, row, runs)
 
-    def _add_ensemble(self, table: Table, row: Row, found: dict[int, Run]) -> None:
+    def _add_ensemble(self, table: Table, row: Row, runs: dict[int, Run]) -> None:
         """An evaluation over all seeds of a row, in ensembles of as many networks as the published one."""
-        members, last = {str(seed): run for seed, run in found.items()}, next(iter(found.values()))
+        members, last = {str(seed): run for seed, run in runs.items()}, next(iter(runs.values()))
         size = min(row.nets, len(members))
         run = self._kept(Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size))
         self.graph.ensembles[table.name, row.name] = run

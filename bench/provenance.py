@@ -34,10 +34,10 @@ def _git(root: Path, *arguments: str) -> str:
 
 def libraries() -> dict[str, str]:
     """Versions of kdbench, of Python and of what trains."""
-    found = {"kdbench": __version__, "python": platform.python_version()}
+    versions = {"kdbench": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -79,24 +79,24 @@ def entries(node: Node, noun: str) -> dict[str, Node]:
     """The keys of a mapping node; a key given twice is an error."""
     if not isinstance(node, MappingNode):
         raise fault(node, f"{noun}: expected keys and values, got {_shown(node)}")
-    found: dict[str, Node] = {}
+    nodes: dict[str, Node] = {}
     for key, value in node.value:
         if not isinstance(key, ScalarNode):
             raise fault(key, f"{noun}: a key must be a plain name")
-        if key.value in found:
+        if key.value in nodes:
             raise fault(key, f"{noun}: key {key.value!r} is given twice")
         # What is wrong with a block is shown at its key, not at the line below.
         value.start_mark = key.start_mark
-        found[key.value] = value
-    return found
+        nodes[key.value] = value
+    return nodes
 
 
-def named(found: dict[str, Node], noun: str) -> dict[str, Node]:
+def named(nodes: dict[str, Node], noun: str) -> dict[str, Node]:
     """Entries whose keys are names that a reference (``table/row.stage#seed``) can hold."""
-    for name, node in found.items():
+    for name, node in nodes.items():
         if not name or set(name) & set("/.#") or name != "".join(name.split()):
             raise fault(node, f"{noun}: {name!r} is no name: without blanks and '/', '.', '#'")
-    return found
+    return nodes
 
 
 def read(kind: Any, node: Node, noun: str) -> Any:
@@ -122,16 +122,16 @@ def read(kind: Any, node: Node, noun: str) -> Any:
 Readers = Mapping[Any, Callable[[Node, str], Any]]
 
 
-def fill(kind: type[T], found: dict[str, Node], node: Node, noun: str, readers: Readers | None = None) -> T:
+def fill(kind: type[T], nodes: dict[str, Node], node: Node, noun: str, readers: Readers | None = None) -> T:
     """A dataclass from its keys: unknown and missing keys are errors, a field with a default may be left out.
 
     ``readers`` read the types that the YAML alone cannot tell.
     """
-    require(found, names(kind), _needed(kind), node, noun)
-    return kind(**values(kind, found, noun, readers or {}))
+    require(nodes, names(kind), _needed(kind), node, noun)
+    return kind(**values(kind, nodes, noun, readers or {}))
 
 
-def values(kind: Any, found: dict[str, Node], noun: str, readers: Readers) -> dict[str, Any]:
+def values(kind: Any, nodes: dict[str, Node], noun: str, readers: Readers) -> dict[str, Any]:
     """The values that keys give for fields of a dataclass."""
     hints = get_type_hints(kind, include_extras=True)
     return {
@@ -140,7 +140,7 @@ def values(kind: Any, found: dict[str, Node], noun: str, readers: Readers) -> di
             if hints[key] in readers
             else read(hints[key], item, f"{noun}.{key}")
         )
-        for key, item in found.items()
+        for key, item in nodes.items()
     }
 
 
@@ -153,13 +153,13 @@ def _needed(kind: Any) -> list[str]:
     return [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
 
 
-def require(found: dict[str, Node], known: Iterable[str], needed: Iterable[str], node: Node, noun: str) -> None:
+def require(nodes: dict[str, Node], known: Iterable[str], needed: Iterable[str], node: Node, noun: str) -> None:
     """Raise for a key that is not known, then for a needed key that is not there."""
-    for key, item in found.items():
+    for key, item in nodes.items():
         if key not in known:
             raise fault(item, f"{noun}: unknown key {key!r}; {nearest(key, known)}")
     for key in needed:
-        if key not in found:
+        if key not in nodes:
             raise fault(node, f"{noun}: key {key!r} is missing")
 
 

@@ -151,20 +151,20 @@ class Curve(Sequence[dict[str, Any]]):
 
 def to_json(record: Record) -> str:
     """A record as one JSON object, a line for each field and each epoch so that a diff can be read."""
-    said = asdict(record)
-    curve = ",\n  ".join(json.dumps(entry) for entry in said.pop("curve"))
-    body = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in said.items()]
+    values = asdict(record)
+    curve = ",\n  ".join(json.dumps(entry) for entry in values.pop("curve"))
+    body = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
     return "{\n" + ",\n".join([*body, f' "curve": [\n  {curve}\n ]' if curve else ' "curve": []']) + "\n}\n"
 
 
 def from_json(text: str, shown: str) -> Record:
     """Read a record; StoreError if it is not one, or of a newer schema."""
     try:
-        said = _parsed(text)
-        if said["schema"] > SCHEMA:
-            raise StoreError(f"{shown}: written by a newer kdbench (schema {said['schema']}); update kdbench")
-        said["results"] = [Result(**result) for result in said["results"]]
-        return Record(**{f.name: said[f.name] for f in fields(Record) if f.name in said})
+        values = _parsed(text)
+        if values["schema"] > SCHEMA:
+            raise StoreError(f"{shown}: written by a newer kdbench (schema {values['schema']}); update kdbench")
+        values["results"] = [Result(**result) for result in values["results"]]
+        return Record(**{f.name: values[f.name] for f in fields(Record) if f.name in values})
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{shown}: not a record ({error}); move the file away, or take it from version control"
@@ -207,8 +207,8 @@ class Store:
 
     def current_record(self, run: Run) -> Record | None:
         """The first record of the run as today's code makes it, rather one that is done than one that diverged."""
-        found = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
-        return min(found, key=lambda record: (record.status != "done", record.replica), default=None)
+        current = [record for record in self.by_key.get(run.key, []) if record.id == run.id]
+        return min(current, key=lambda record: (record.status != "done", record.replica), default=None)
 
     def latest_record(self, run: Run) -> Record | None:
         """The record that a report shows: the current one, else the newest that an older version left."""
@@ -242,8 +242,8 @@ class Store:
 
     def replica(self, run: Run) -> int:
         """The number that the next record of this run takes."""
-        taken = [record.replica for record in self.by_key.get(run.key, []) if record.id == run.id]
-        return max(taken, default=0) + 1
+        used = [record.replica for record in self.by_key.get(run.key, []) if record.id == run.id]
+        return max(used, default=0) + 1
 
     def add(self, record: Record) -> Path:
         """Write a record; nothing is ever overwritten."""

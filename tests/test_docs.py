@@ -221,9 +221,11 @@ CODE = {page: code(page) for page in PAGES}
 def test_commands_and_their_options_exist() -> None:
     import typer.main
 
+    from bench.cli import gpu
     from bench.cli.app import app
 
     known = options(typer.main.get_command(app), "kdbench")
+    known["kdbench gpu"] = {*gpu.parser()._option_string_actions}
     lines = [line for page in PAGES for line in CODE[page] if line.startswith("kdbench ")]
     named = {line: max((name for name in known if line.startswith(name)), key=len) for line in lines}
     assert {named[line] for line in CODE["docs/commands.md"] if line in named} >= {*known}, "it has every command"

@@ -26,7 +26,7 @@ FAIR = (1.0, 1.2)  # what a fair classic loop takes of the bare one's time, wher
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for: workloads, on which device, and how thoroughly."""
+    """What the command line asks for: workloads, device, and how thoroughly."""
 
     names: Sequence[str]
     device: torch.device
@@ -44,13 +44,13 @@ def measured(name: str, options: Options) -> Times:
     budget = Budget(QUICK_ROUNDS, None) if options.quick else Budget(options.rounds, workload.seconds)
     print(f"\n{name}: {workload.table}/{workload.row}, batch {task.batch}, kdbench in {task.precision}", flush=True)
 
-    def say(line: str) -> None:
-        print(f"  {line}", flush=True)
+    def say(message: str) -> None:
+        print(f"  {message}", flush=True)
 
-    loops = contenders(task, say, compiled=options.compiled and workload.computes)
+    all_contenders = contenders(task, say, compiled=options.compiled and workload.computes)
     if options.seeds > 1:
-        loops |= together(task, options.seeds, say)
-    times = per_seed(measure(loops, budget, task.steps, options.device, say), options.seeds)
+        all_contenders |= together(task, options.seeds, say)
+    times = per_seed(measure(all_contenders, budget, task.steps, options.device, say), options.seeds)
     data = task.run.stage.data
     return with_filling(times, num_views(data.crop_padding, data.flip))
 
@@ -84,14 +84,14 @@ def _shown(spread: Spread) -> str:
 def written(device: torch.device, all_times: dict[str, Times], calibration: dict[str, float]) -> dict[str, Any]:
     """What the JSON file says."""
     filling = {name: vars(Spread.of(times[FILLING])) for name, times in all_times.items() if FILLING in times}
-    contents = {
+    entries = {
         "device": {"name": devices.name(device), "bf16_native": devices.computes_bf16(device)},
         "torch": torch.__version__,
         "results": [entry for name, times in all_times.items() for entry in results(name, times)],
         "harness_overhead_percent": {name: overhead_percent(times) for name, times in all_times.items()},
         "cache_filling_ms_per_batch": filling,
     }
-    return contents | ({"calibration": calibration} if calibration else {})
+    return entries | ({"calibration": calibration} if calibration else {})
 
 
 def benchmark(options: Options, out: Path) -> None:

@@ -33,17 +33,17 @@ CACHED, FILLING = "kdbench-cached", "filling the cache"
 
 def contenders(task: Task, say: Callable[[str], None], *, compiled: bool) -> dict[str, Steps]:
     """Every contender that suits the task, by its name, ready to step; ``say`` is told which had to be left out."""
-    loops = {
+    contenders = {
         "bare": bare(task),
         "classic": classic(task),
         "bare-same-settings": bare_same_settings(task),
         "kdbench": kdbench(task),
     }
     if task.run.teachers:
-        loops |= cached(task, say)
+        contenders |= cached(task, say)
     if compiled:
-        loops |= compiled_kdbench(task, say)
-    return loops
+        contenders |= compiled_kdbench(task, say)
+    return contenders
 
 
 def bare(task: Task) -> Steps:

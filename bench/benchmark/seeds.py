@@ -24,10 +24,10 @@ STREAMS, GROUPED = "kdbench-{}-streams", "{}-grouped"
 
 def together(task: Task, seeds: int, say: Callable[[str], None]) -> dict[str, Steps]:
     """Both contenders; only one network without a teacher is grouped."""
-    loops = {STREAMS.format(seeds): streams(task, seeds, say)}
+    contenders = {STREAMS.format(seeds): streams(task, seeds, say)}
     if not task.run.teachers:
-        loops |= tried(GROUPED.format(seeds), lambda: grouped(task, seeds), say)
-    return loops
+        contenders |= tried(GROUPED.format(seeds), lambda: grouped(task, seeds), say)
+    return contenders
 
 
 def per_seed(times: Times, seeds: int) -> Times:

@@ -19,10 +19,10 @@ class Bars:
             TextColumn("{task.description}"),
             BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[text]}"),
         )
         self.progress = Progress(*columns, transient=True)
-        self.all = self.progress.add_task("all", told="runs", visible=False)
+        self.all = self.progress.add_task("all", text="runs", visible=False)
         self.running: dict[str, Bar] = {}
 
     def __enter__(self) -> Self:
@@ -49,9 +49,9 @@ class Bars:
         """Leave a line above the bars."""
         self._over(f"{title(run)}: left out, {why}")
 
-    def _over(self, said: str) -> None:
+    def _over(self, message: str) -> None:
         self.progress.advance(self.all)
-        self.progress.console.print(said, highlight=False, markup=False)
+        self.progress.console.print(message, highlight=False, markup=False)
 
 
 class Bar:
@@ -60,7 +60,7 @@ class Bar:
     def __init__(self, progress: Progress, run: Run) -> None:
         self.progress, self.epochs = progress, run.stage.schedule.epochs or 0
         self.title = title(run)
-        self.task = progress.add_task(self.title, total=None, told="epoch 1")
+        self.task = progress.add_task(self.title, total=None, text="epoch 1")
         self.measured, self.moved = "", 0.0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
@@ -68,17 +68,17 @@ class Bar:
         if time.monotonic() - self.moved < 0.1 and step < steps:
             return
         self.moved = time.monotonic()
-        said = f"epoch {epoch}/{self.epochs}" if self.epochs else f"epoch {epoch}"
+        text = f"epoch {epoch}/{self.epochs}" if self.epochs else f"epoch {epoch}"
         total = steps * self.epochs or None
         done = (epoch - 1) * steps + step
-        self.progress.update(self.task, completed=done, total=total, told=f"{said}{self.measured}")
+        self.progress.update(self.task, completed=done, total=total, text=f"{text}{self.measured}")
 
     def epoch(
         self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
     ) -> None:
         """Show what the epoch measured."""
         self.measured = f"  {measured(entry)}  {images_per_second:,.0f} images/s  {duration(seconds_left)} left"
-        self.progress.update(self.task, told=f"epoch {entry['epoch']}/{epochs}{self.measured}")
+        self.progress.update(self.task, text=f"epoch {entry['epoch']}/{epochs}{self.measured}")
 
     def warn(self, message: str) -> None:
         """Leave a line above the bars."""

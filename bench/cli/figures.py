@@ -50,8 +50,8 @@ def similarity(
             raise UsageError(
                 "--length, --distance and --distances need --vectors FILE: what is shipped is raw, euclidean"
             )
-        found = wordvectors.read_distances(shipped)
-        classes, matrix = found.classes, found.matrix
+        stored = wordvectors.read_distances(shipped)
+        classes, matrix = stored.classes, stored.matrix
     else:
         if not vectors.is_file():
             raise UsageError(f"there is no file {vectors}")
@@ -62,14 +62,14 @@ def similarity(
         matrix = wordvectors.distances(wordvectors.class_vectors(vectors, classes, words.labels), length, distance)
     soft = wordvectors.soft_labels(matrix, reading)
     source = words.source if vectors is None else f"{vectors.name} (sha256 {sha256(vectors)[:16]})"
-    made = _provenance(set_name, source, words, length, distance)
+    provenance = _provenance(set_name, source, words, length, distance)
     print(_shown(classes, soft))
     if distances is not None:
-        wordvectors.write_distances(distances, classes, matrix, made)
+        wordvectors.write_distances(distances, classes, matrix, provenance)
         print(f"distances written to {distances}, for a recipe to name under 'words'")
     if csv is not None:
-        said = {"soft labels": f"softmax of minus the distances of each row (FFDWV, eq. 7), reading {reading}"}
-        wordvectors.write_matrix(csv, classes, soft, said | made)
+        meaning = {"soft labels": f"softmax of minus the distances of each row (FFDWV, eq. 7), reading {reading}"}
+        wordvectors.write_matrix(csv, classes, soft, meaning | provenance)
         print(f"similarity matrix written to {csv}")
     for path in figures:
         heatmap(classes, soft, _title(set_name, source, words), path)
@@ -94,14 +94,14 @@ def _named(words: Words) -> str:
 
 def _provenance(set_name: str, source: str, words: Words, length: str, distance: str) -> dict[str, str]:
     """What a CSV file says of its own making."""
-    made = {
+    provenance = {
         "vectors": source,
         "normalise": length,
         "distance": distance,
         "labels": f"{_named(words)}; every other class under its own name",
         "made by": f"kdbench figure similarity {set_name}",
     }
-    return made | ({"note": words.note} if words.note else {})
+    return provenance | ({"note": words.note} if words.note else {})
 
 
 def _shown(classes: Sequence[str], soft: wordvectors.Matrix) -> str:
@@ -137,11 +137,11 @@ def temperature(run: str, image: int, temperatures: Sequence[float], profile: Pr
     if min(temperatures) <= 0:
         raise UsageError("a temperature is above 0")
     project = Project.find()
-    found = resolve_run(project.library(), run, profile)
-    logits = artifacts.logits(_artifact(project.store(), found, run.partition("/")[0])).double().numpy()
+    trained = resolve_run(project.library(), run, profile)
+    logits = artifacts.logits(_artifact(project.store(), trained, run.partition("/")[0])).double().numpy()
     if not 0 <= image < len(logits):
         raise UsageError(f"no test image {image}; they are numbered 0 to {len(logits) - 1}")
-    classes = SETS[found.stage.data.set].shown_names
+    classes = SETS[trained.stage.data.set].shown_names
     soft = np.stack([_softmax(logits[image] / t) for t in temperatures])
     rows = [[f"T = {t:g}", *row] for t, row in zip(temperatures, soft, strict=True)]
     print(tabulate(rows, ["", *classes], "simple", floatfmt=".4f"))
@@ -208,10 +208,10 @@ def _artifact(store: Store, run: Run, table: str) -> "artifacts.Tensors":
     """The tensors that a run left; read with torch."""
     from bench.train import artifacts
 
-    kept = artifacts.load(store, run)
-    if kept is None:
+    available = artifacts.load(store, run)
+    if available is None:
         raise UsageError(f"what {run.name} left is not here; `kdbench run {table}` trains it")
-    return kept[1]
+    return available[1]
 
 
 def curves(runs: Sequence[str], losses: Sequence[str], profile: Profile, figure: Path | None) -> None:
@@ -233,8 +233,8 @@ def curves(runs: Sequence[str], losses: Sequence[str], profile: Profile, figure:
     library = project.library()
     tables = [library.table(name.partition("/")[0]) for name in (*runs, *losses)]
     store = project.store()
-    found = {name: _recorded(store, resolve_run(library, name, profile)) for name in (*losses, *runs)}
-    panels = _panels(found, runs, losses, tables[0].metric)
+    records = {name: _recorded(store, resolve_run(library, name, profile)) for name in (*losses, *runs)}
+    panels = _panels(records, runs, losses, tables[0].metric)
     rows = [
         [quantity, f"{curve.name} #{curve.seed}", curve.values[0], curve.values[-1], curve.steps[-1]]
         for quantity, shown in panels.items()
@@ -242,18 +242,18 @@ def curves(runs: Sequence[str], losses: Sequence[str], profile: Profile, figure:
     ]
     print(tabulate(rows, ["", "run", "first epoch", "last epoch", "steps"], "simple", floatfmt=".4g", intfmt=","))
     if figure is not None:
-        told = f"{profile} profile" + ("" if profile == "paper" else ": not a result of the paper")
-        learning_curves(panels, "\n".join([*dict.fromkeys(table.title for table in tables), told]), figure)
+        subtitle = f"{profile} profile" + ("" if profile == "paper" else ": not a result of the paper")
+        learning_curves(panels, "\n".join([*dict.fromkeys(table.title for table in tables), subtitle]), figure)
         print(f"figure drawn in {figure}")
 
 
 def _panels(
-    found: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Quality
+    records: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Quality
 ) -> dict[str, list[Curve]]:
     """What is shown, by quantity; losses come first, as a first stage does."""
     panels = {
-        "Loss, mean over the epoch": [curve for name in losses for curve in loss_curves(*found[name])],
-        f"Test {metric} (%)": [curve for name in runs for curve in quality_curves(*found[name], metric)],
+        "Loss, mean over the epoch": [curve for name in losses for curve in loss_curves(*records[name])],
+        f"Test {metric} (%)": [curve for name in runs for curve in quality_curves(*records[name], metric)],
     }
     return {quantity: drawn for quantity, drawn in panels.items() if drawn}
 

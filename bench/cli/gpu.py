@@ -24,25 +24,25 @@ PACK_SECONDS = 15.0
 
 
 def gpu(
-    budget: float, out: Path, tables: Sequence[str], profile: Profile, data: Path | None, device: str | None
+    budget: float, out: Path, tables: Sequence[str], profile: Profile, data: Path | None, device_name: str | None
 ) -> None:
     """Run the missing runs of highest priority within a budget of seconds, then pack records, weights, checkpoints."""
     project = Project.find(data)
-    where, library, store = devices.choose(device), project.library(), project.store()
-    taken = pack.unpack(store, out)
+    device, library, store = devices.choose(device_name), project.library(), project.store()
+    unpacked = pack.unpack(store, out)
     names = tables or list(library.tables)
     graph = plan(library, names, profile)
     tell_unreadable(library, names)
     runs = [run for run in todo(graph.by_priority(), store) if project.has_data(run.stage.data.set)]
-    print(f"profile {profile} on {devices.name(where)}, {budget:.0f} s: {len(runs)} runs to train")
+    print(f"profile {profile} on {devices.name(device)}, {budget:.0f} s: {len(runs)} runs to train")
     without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})
     if without:
         print(f"left out, for lack of data in {project.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
-    at_once = num_at_once(None if where.type == "cuda" else 1, where, len(runs))
-    executor = make_executor(store, project.costs(), project.data, where, at_once, project.plugins)
-    known = set((store.root / "runs").glob("*.json")) - set(taken)
+    at_once = num_at_once(None if device.type == "cuda" else 1, device, len(runs))
+    executor = make_executor(store, project.costs(), project.data, device, at_once, project.plugins)
+    known = set((store.root / "runs").glob("*.json")) - set(unpacked)
     try:
         with watcher() as watch:
             summary = walk(runs, executor, watch, seconds=budget, reserve=min(PACK_SECONDS, budget / 10))
@@ -52,8 +52,10 @@ def gpu(
     size = sum(part.stat().st_size for part in parts) / 2**20
     print(f"{len(summary.records)} runs done, {len(summary.left)} left; {size:.1f} MiB in {out}")
     if summary.ended != "done":
-        kept = summary.records or any(store.checkpoint(run).is_file() for run in runs)
-        print(f"{summary.ended}: {'the same command resumes there' if kept else 'not one epoch fits; raise BUDGET'}")
+        resumable = summary.records or any(store.checkpoint(run).is_file() for run in runs)
+        print(
+            f"{summary.ended}: {'the same command resumes there' if resumable else 'not one epoch fits; raise BUDGET'}"
+        )
 
 
 def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
@@ -62,7 +64,9 @@ def _worth_packing(graph: Graph, store: Store, known: set[Path]) -> set[Path]:
     files = set((store.root / "runs").glob("*.json")) - known
     files |= {path for path in map(store.checkpoint, left) if path.is_file()}
     sources = [store.available_artifact(source) for run in left for source in run.sources.values()]
-    return files | {found[1] for found in sources if found is not None and found[1].parent.name == "artifacts"}
+    return files | {
+        artifact[1] for artifact in sources if artifact is not None and artifact[1].parent.name == "artifacts"
+    }
 
 
 def collect(folder: Path) -> None:
@@ -74,14 +78,14 @@ def collect(folder: Path) -> None:
         raise UsageError(f"{folder} has nothing that `make gpu` packed (kdbench.tar.00, ...)")
     store = project.store()
     known = set((store.root / "runs").glob("*.json"))
-    taken = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]
+    unpacked = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]
     # One that was brought along with kdbench is not written again.
-    new = [path for path in taken if path.is_file() and path not in known]
-    print(f"{len(taken)} records in {folder}, {len(new)} of them new in {project.results}")
+    new = [path for path in unpacked if path.is_file() and path not in known]
+    print(f"{len(unpacked)} records in {folder}, {len(new)} of them new in {project.results}")
 
 
-def command(arguments: Sequence[str]) -> None:
-    """``kdbench gpu`` with its options."""
+def parser() -> argparse.ArgumentParser:
+    """The options of ``kdbench gpu``, read without typer, which a bare machine does not have."""
     parser = argparse.ArgumentParser(
         prog="kdbench gpu",
         description="Run as many missing runs as fit in a time budget, the highest priority first, and pack what came"
@@ -89,13 +93,18 @@ def command(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--budget", type=float, default=540, help="seconds there are, packing included [540]")
     parser.add_argument(
-        "--out", type=Path, default=Path("build/gpu"), help="folder of the pack, taken in first [build/gpu]"
+        "--out", type=Path, default=Path("build/gpu"), help="folder of the pack, unpacked first [build/gpu]"
     )
     parser.add_argument("--table", action="append", default=[], help="only this table (may be repeated)")
     parser.add_argument("--profile", choices=PROFILES, default="paper", help="[paper]")
     parser.add_argument("--data", type=Path, help="folder with the data sets; else KDBENCH_DATA, else data/")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; else cuda where present")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def command(arguments: Sequence[str]) -> None:
+    """``kdbench gpu`` with its options."""
+    options = parser().parse_args(arguments)
     gpu(options.budget, options.out, options.table, options.profile, options.data, options.device)
 
 

@@ -108,18 +108,18 @@ class RunLines:
     """The lines of a run; they name it where it is not the only one of those ``running``."""
 
     def __init__(self, run: Run, running: set[str]) -> None:
-        self.run, self.running, self.said = run, running, time.monotonic()
+        self.run, self.running, self.last_line = run, running, time.monotonic()
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Long epochs say how far they are."""
-        if time.monotonic() - self.said >= LINE_SECONDS:
+        if time.monotonic() - self.last_line >= LINE_SECONDS:
             self._line(f"epoch {epoch}: step {step}/{steps}")
 
     def epoch(
         self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
     ) -> None:
         """An epoch is done."""
-        if time.monotonic() - self.said >= LINE_SECONDS:
+        if time.monotonic() - self.last_line >= LINE_SECONDS:
             self._line(
                 f"epoch {entry['epoch']}/{epochs}: {measured(entry)}  {images_per_second:,.0f} images/s"
                 f"  {duration(seconds_left)} left"
@@ -132,7 +132,7 @@ class RunLines:
     def _line(self, text: str) -> None:
         which = f"{title(self.run)}, " if len(self.running) > 1 else ""
         _line(f"    {which}{text}")
-        self.said = time.monotonic()
+        self.last_line = time.monotonic()
 
 
 def _line(text: str) -> None:

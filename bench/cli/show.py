@@ -58,8 +58,8 @@ def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int
     for run in planned.values():
         record = store.current_record(run)
         state = ("again" if record else "to run") if run.key in waiting else (record.status if record else "waits")
-        taken = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
-        print(f"{state:8} {run.id}  {run.name} seed {run.seed}{taken}")
+        sources = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
+        print(f"{state:8} {run.id}  {run.name} seed {run.seed}{sources}")
     print(f"profile {profile}: {len(planned) - len(waiting)} done, {len(waiting)} to run")
 
 
@@ -68,7 +68,7 @@ def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:
     project = Project.find()
     library = project.library()
     tell_unreadable(library, [table])
-    made = build(
+    table_report = build(
         library,
         table,
         project.store(),
@@ -76,12 +76,12 @@ def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:
         smaller=None if profile == "paper" else profile,
     )
     if not write:
-        print(render(made, form).rstrip("\n"))
+        print(render(table_report, form).rstrip("\n"))
         return
-    if not any(measured.values for line in made.lines for measured in line.smaller):
-        made = replace(made, smaller=None)  # a column of nothing
+    if not any(measured.values for line in table_report.lines for measured in line.smaller):
+        table_report = replace(table_report, smaller=None)  # a column of nothing
     path = project.results / "tables" / f"{table}.md"
-    write_atomic(path, render(made, "markdown").encode())
+    write_atomic(path, render(table_report, "markdown").encode())
     print(f"written to {path}")
 
 
@@ -110,10 +110,10 @@ def cost(table: str | None, *, recount: bool) -> None:
 
 def _networks(library: Library) -> Iterable[tuple[Network, str]]:
     """Every network that a row trains, once for each set."""
-    found = {}
+    networks = {}
     for table in library.tables.values():
         for row in table.rows.values():
             for stage in row.stages:
                 for network in stage.networks:
-                    found[str(network), stage.data.set] = (network, stage.data.set)
-    return found.values()
+                    networks[str(network), stage.data.set] = (network, stage.data.set)
+    return networks.values()

@@ -1,6 +1,7 @@
 """The commands that train, time or fetch; torch is imported here."""
 
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,21 +26,21 @@ def run(
     rows: Sequence[str],
     seeds: Sequence[int],
     data: Path | None,
-    device: str | None,
+    device_name: str | None,
     *,
     retry_diverged: bool,
     at_once: int | None,
 ) -> None:
     """Train what is missing of a table."""
     project = Project.find(data)
-    where = devices.choose(device)
+    device = devices.choose(device_name)
     library, store = project.library(), project.store()
     graph = plan(library, [table], profile, rows=rows, seeds=seeds)
     tell_unreadable(library, [table])
     runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    side_by_side, costs = num_at_once(at_once, where, len(runs)), project.costs()
-    executor = make_executor(store, costs, project.data, where, side_by_side, project.plugins)
-    _banner(project, graph, profile, len(runs), devices.name(where), side_by_side)
+    side_by_side, costs = num_at_once(at_once, device, len(runs)), project.costs()
+    executor = make_executor(store, costs, project.data, device, side_by_side, project.plugins)
+    _banner(project, graph, profile, len(runs), devices.name(device), side_by_side)
     if not project.data_was_named:
         fetch(project, runs)
     count_missing(costs, graph.runs.values())
@@ -52,24 +53,28 @@ def run(
     print(f"`kdbench report {table}{shown}` prints the table")
     if profile != "paper":
         records = [record for run in graph.runs.values() if (record := store.current_record(run)) is not None]
-        here = [record for record in records if record.device == devices.name(where)]
+        here = [record for record in records if record.device == devices.name(device)]
         _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here, side_by_side)
 
 
-def default_profile(device: str | None) -> Profile:
+def default_profile(device_name: str | None) -> Profile:
     """The real thing where a GPU makes it possible, elsewhere what a person can wait for."""
-    return "paper" if devices.choose(device).type == "cuda" else "smoke"
+    return "paper" if devices.choose(device_name).type == "cuda" else "smoke"
 
 
 def count_missing(costs: Costs, runs: Iterable[Run]) -> None:
     """Count the networks that nobody has counted yet, for the records' FLOPs; without fvcore they stay unknown."""
     networks = {(network, run.stage.data.set) for run in runs for network in run.stage.networks}
     new = [(network, SETS[name]) for network, name in networks if cost_of(network, name, costs) is None]
-    try:
-        for network, info in new:
-            costs.lookup(network, info.classes, info.channels, info.size)
-    except CostError:
-        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            for network, info in new:
+                costs.lookup(network, info.classes, info.channels, info.size)
+        except CostError:
+            return
+    for warning in caught:
+        print(f"WARNING: {warning.message}")
     if new:
         costs.write()
 
@@ -105,18 +110,18 @@ def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record]
     print(f"the paper profile has {len(runs)} runs to train{at_rate}; `kdbench estimate` times it properly")
 
 
-def estimate(table: str, profile: Profile, rows: Sequence[str], device: str | None) -> None:
+def estimate(table: str, profile: Profile, rows: Sequence[str], device_name: str | None) -> None:
     """Print time and FLOPs of what is missing of a table, from a few timed steps on this machine."""
     project = Project.find()
-    where, library, store = devices.choose(device), project.library(), project.store()
+    device, library, store = devices.choose(device_name), project.library(), project.store()
     costs = project.costs()
     runs = todo(plan(library, [table], profile, rows=rows).runs.values(), store)
     tell_unreadable(library, [table])
-    print(f"profile {profile} on {devices.name(where)}: {len(runs)} runs to train")
+    print(f"profile {profile} on {devices.name(device)}: {len(runs)} runs to train")
     total, flops = 0.0, 0
     print(f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'FLOPs a run':>11}  what")
     for title, own in estimates.workloads(runs).items():
-        one = estimates.estimate(own[0], where)
+        one = estimates.estimate(own[0], device)
         all_runs, each = one.seconds * len(own), training_flops(own[0], costs) or 0
         total, flops = total + all_runs, flops + each * len(own)
         print(

@@ -29,15 +29,15 @@ def read_vectors(path: Path, words: Iterable[str]) -> dict[str, Vector]:
     wanted = tuple(dict.fromkeys(words))
     near = _Near(wanted)
     try:
-        found = _select(path, _is_binary(path), frozenset(wanted), near)
+        vectors = _select(path, _is_binary(path), frozenset(wanted), near)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise WordsError(f"{path}: not a complete word2vec file ({error or type(error).__name__})") from error
-    missing = [word for word in wanted if word not in found]
+    missing = [word for word in wanted if word not in vectors]
     if missing:
         told = "; ".join(near.told(word) for word in missing[:_SUGGESTED])
         others = f"; and {', '.join(map(repr, missing[_SUGGESTED:]))}" if missing[_SUGGESTED:] else ""
         raise WordsError(f"{path}: no vector for {told}{others}. Give such a class another word in the label map")
-    return {word: found[word] for word in wanted}
+    return {word: vectors[word] for word in wanted}
 
 
 class _Near:
@@ -94,7 +94,7 @@ def _select(path: Path, binary: bool, wanted: frozenset[str], near: _Near) -> di
     """The wanted vectors among those that gensim reads, by the one method through which its reader keeps a vector."""
     from gensim.models import KeyedVectors
 
-    found: dict[str, Vector] = {}
+    vectors: dict[str, Vector] = {}
 
     class Selection(KeyedVectors):  # type: ignore[misc]
         def __init__(self, vector_size: int, count: int, dtype: Any) -> None:
@@ -102,9 +102,9 @@ def _select(path: Path, binary: bool, wanted: frozenset[str], near: _Near) -> di
 
         def add_vector(self, key: str, vector: Any) -> int:
             near.add(key)
-            if key in wanted and key not in found:
-                found[key] = _checked(key, vector, self.vector_size)
-            if len(found) == len(wanted):
+            if key in wanted and key not in vectors:
+                vectors[key] = _checked(key, vector, self.vector_size)
+            if len(vectors) == len(wanted):
                 raise _Complete
             self.next_index += 1
             return int(self.next_index - 1)
@@ -115,7 +115,7 @@ def _select(path: Path, binary: bool, wanted: frozenset[str], near: _Near) -> di
     with suppress(_Complete):
         # Tools that wrote such files cut words of other alphabets in the middle of a letter: replaced, not fatal.
         Selection.load_word2vec_format(str(path), binary=binary, unicode_errors="replace")
-    return found
+    return vectors
 
 
 def _checked(word: str, values: Any, dimensions: int) -> Vector:

@@ -49,23 +49,23 @@ def _check_synthesis(stage: Stage, stated: dict[str, Node], noun: str) -> None:
         raise fault(stated["schedule"], f"{noun} takes 'iterations' an image, not epochs")
 
 
-def check_claims(table: Table, found: dict[str, Node]) -> None:
+def check_claims(table: Table, nodes: dict[str, Node]) -> None:
     """A claim compares rows of its table that are trained."""
     trained = [name for name, row in table.rows.items() if row.stages or row.unreadable]
     for i, claim in enumerate(table.claims):
         for name in (claim.better, claim.worse):
             if name not in trained:
                 says = "trains nothing" if name in table.rows else f"is no row; {schema.nearest(name, trained)}"
-                raise fault(found["claims"].value[i], f"claims: {name!r} {says}")
+                raise fault(nodes["claims"].value[i], f"claims: {name!r} {says}")
         if claim.alike and "ensemble" not in table.columns:
-            raise fault(found["claims"].value[i], "claims: 'alike: ensembles' needs the column 'ensemble'")
+            raise fault(nodes["claims"].value[i], "claims: 'alike: ensembles' needs the column 'ensemble'")
 
 
-def check_assumed(found: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
+def check_assumed(nodes: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
     """An assumption is about a field that one of these stages really has."""
-    if "assumed" in found:
+    if "assumed" in nodes:
         known = {path for stage in stages for path in _paths(stage)}
-        for path, node in entries(found["assumed"], noun).items():
+        for path, node in entries(nodes["assumed"], noun).items():
             if path not in known:
                 raise fault(node, f"{noun}: {path!r} is no field here; {schema.nearest(path, known)}")
 

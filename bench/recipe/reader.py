@@ -1,9 +1,8 @@
 """One recipe file → one :class:`Table`: defaults of the table under those of a row under those of a stage."""
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -12,10 +11,9 @@ from bench.component import Component
 from bench.errors import RecipeError, UnknownComponent
 from bench.methods.base import Method, Synthesiser
 from bench.networks.base import Network
-from bench.recipe import checks
+from bench.recipe import blocks, checks
 from bench.recipe.model import (
     STAGE_KEYS,
-    Cell,
     Claim,
     Data,
     Metric,
@@ -27,7 +25,7 @@ from bench.recipe.model import (
     Words,
 )
 from bench.schedules import Decay, Schedule, Steps
-from bench.schema import Distances, PositiveInt, entries, fault, named, read
+from bench.schema import Distances, entries, fault, named, read
 
 C = TypeVar("C", bound=Component)
 
@@ -47,29 +45,29 @@ NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by
 def read_table(path: Path, shown: str) -> Table:
     """Read and check one file; references to other rows are checked once all tables are there."""
     root = schema.compose(path, shown)
-    found = entries(root, "table")
-    schema.require(found, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
-    reader = _Reader(found, path, shown)
-    rows = {name: reader.row(name, node) for name, node in named(entries(found["rows"], "rows"), "rows").items()}
+    nodes = entries(root, "table")
+    schema.require(nodes, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
+    reader = _Reader(nodes, path, shown)
+    rows = {name: reader.row(name, node) for name, node in named(entries(nodes["rows"], "rows"), "rows").items()}
     table = Table(
         name=reader.name,
-        title=read(str, found["title"], "title"),
-        paper=read(str, found["paper"], "paper"),
+        title=read(str, nodes["title"], "title"),
+        paper=read(str, nodes["paper"], "paper"),
         metric=reader.metric,
-        columns=read(tuple[Metric, ...], found["columns"], "columns"),
-        grouped_by=read(str, found["grouped_by"], "grouped_by"),
-        margin=read(schema.Positive, found["margin"], "margin"),
+        columns=read(tuple[Metric, ...], nodes["columns"], "columns"),
+        grouped_by=read(str, nodes["grouped_by"], "grouped_by"),
+        margin=read(schema.Positive, nodes["margin"], "margin"),
         words=reader.optional("words", dict[str, Words], {}),
         rows=rows,
         claims=reader.optional("claims", tuple[Claim, ...], ()),
         assumed=reader.optional("assumed", dict[str, str], {}),
         deviations=reader.optional("deviations", tuple[str, ...], ()),
         file=path,
-        location=_location(found["table"]),
+        location=blocks.location(nodes["table"]),
     )
-    checks.check_claims(table, found)
+    checks.check_claims(table, nodes)
     if not any(row.unreadable for row in rows.values()):
-        checks.check_assumed(found, [stage for row in rows.values() for stage in row.stages], "assumed")
+        checks.check_assumed(nodes, [stage for row in rows.values() for stage in row.stages], "assumed")
     return table
 
 
@@ -80,12 +78,12 @@ def digest_of(file: Path) -> str:
 
 
 class _Reader:
-    def __init__(self, found: dict[str, Node], path: Path, shown: str) -> None:
-        self.found, self.folder, self.shown = found, path.parent, shown
-        self.name: str = read(str, found["table"], "table")
-        named({self.name: found["table"]}, "table")
-        self.seeds = _seeds(found["seeds"], "seeds")
-        self.metric: Quality = read(Quality, found["metric"], "metric")
+    def __init__(self, nodes: dict[str, Node], path: Path, shown: str) -> None:
+        self.nodes, self.folder, self.shown = nodes, path.parent, shown
+        self.name: str = read(str, nodes["table"], "table")
+        named({self.name: nodes["table"]}, "table")
+        self.seeds = blocks.seeds(nodes["seeds"], "seeds")
+        self.metric: Quality = read(Quality, nodes["metric"], "metric")
         self.networks = {alias: self._alias(alias, node) for alias, node in self._block("networks").items()}
         self.words = {name: self._distances(name, node) for name, node in self._block("words").items()}
 
@@ -97,10 +95,10 @@ class _Reader:
             return error
 
     def optional(self, key: str, kind: Any, default: Any) -> Any:
-        return read(kind, self.found[key], key) if key in self.found else default
+        return read(kind, self.nodes[key], key) if key in self.nodes else default
 
     def _block(self, key: str) -> dict[str, Node]:
-        return entries(self.found[key], key) if key in self.found else {}
+        return entries(self.nodes[key], key) if key in self.nodes else {}
 
     def _distances(self, name: str, node: Node) -> Distances:
         words = read(Words, node, f"words.{name}")
@@ -115,14 +113,14 @@ class _Reader:
         schema.require(own, ROW_KEYS, ("label", "group", "published"), node, noun)
         stages: tuple[Stage, ...] = ()
         unreadable = None
-        if _says(own["published"], "N/A"):
+        if blocks.says(own["published"], "N/A"):
             schema.require(own, UNAVAILABLE_KEYS, (), node, f"{noun} (N/A)")
         else:
             try:
                 stages = self._stages(name, own, node)
             except UnknownComponent as error:
                 unreadable = str(error)
-        seeds = _seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
+        seeds = blocks.seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
         if stages:
             self._check_last(stages[-1], seeds, noun)
             checks.check_assumed(own, stages, f"{noun}.assumed")
@@ -133,15 +131,15 @@ class _Reader:
             stages=stages,
             seeds=seeds,
             report=self._report(own, stages, node, noun) if stages else "first",
-            priority=_priorities(own.get("priority"), len(seeds), noun),
-            nets=_nets(own.get("nets", self.found.get("nets")), len(seeds), noun),
-            published=_cells(own["published"], f"{noun}.published", self.metric) if stages else {},
+            priority=blocks.priorities(own.get("priority"), len(seeds), noun),
+            nets=blocks.nets(own.get("nets", self.nodes.get("nets")), len(seeds), noun),
+            published=blocks.cells(own["published"], f"{noun}.published", self.metric) if stages else {},
             unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
             assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
             deviations=read(tuple[str, ...], own["deviations"], f"{noun}.deviations") if "deviations" in own else (),
             notes=read(tuple[str, ...], own["notes"], f"{noun}.notes") if "notes" in own else (),
             unreadable=unreadable,
-            location=_location(node),
+            location=blocks.location(node),
         )
 
     def _check_last(self, last: Stage, seeds: tuple[int, ...], noun: str) -> None:
@@ -154,14 +152,14 @@ class _Reader:
     def _stages(self, row: str, own: dict[str, Node], node: Node) -> tuple[Stage, ...]:
         noun = f"row {row}"
         if "stages" not in own:
-            return (self._stage(row, "train", [self.found, own], node, noun),)
+            return (self._stage(row, "train", [self.nodes, own], node, noun),)
         parts = named(entries(own["stages"], f"{noun}.stages"), f"{noun}.stages")
         if not parts:
             raise fault(own["stages"], f"{noun}.stages: at least one")
         for name, part in parts.items():
             schema.require(entries(part, f"{noun}.stages.{name}"), STAGE_KEYS, (), part, f"{noun}.stages.{name}")
         return tuple(
-            self._stage(row, name, [self.found, own, entries(part, noun)], part, f"{noun}.stages.{name}")
+            self._stage(row, name, [self.nodes, own, entries(part, noun)], part, f"{noun}.stages.{name}")
             for name, part in parts.items()
         )
 
@@ -184,11 +182,11 @@ class _Reader:
                 values[key] = read(hints[key], item, f"{noun}.{key}")
         stage = Stage(
             name=name,
-            data=self._data(_merged("data", layers), node, noun),
+            data=self._data(blocks.merged("data", layers), node, noun),
             method=method,
-            schedule=self._schedule(_merged("schedule", layers), node, f"{noun}.schedule"),
+            schedule=self._schedule(blocks.merged("schedule", layers), node, f"{noun}.schedule"),
             optimizer=self.component(registry.OPTIMIZERS, stated["optimizer"], f"{noun}.optimizer"),
-            location=_location(node),
+            location=blocks.location(node),
             **({"networks": ()} | values),
         )
         checks.check_method(stage, stated, noun)
@@ -202,22 +200,22 @@ class _Reader:
         """One reference, or a list of them for an ensemble."""
         return tuple(self.ref(item, row) for item in (node.value if isinstance(node, SequenceNode) else [node]))
 
-    def _data(self, found: dict[str, Node], node: Node, noun: str) -> Data:
-        data = schema.fill(Data, found, node, f"{noun}.data")
+    def _data(self, nodes: dict[str, Node], node: Node, noun: str) -> Data:
+        data = schema.fill(Data, nodes, node, f"{noun}.data")
         if data.set not in registry.SETS:
-            raise _unknown(found["set"], f"{noun}.data: data set", data.set, registry.SETS)
+            raise blocks.unknown(nodes["set"], f"{noun}.data: data set", data.set, registry.SETS)
         for key in ("mean", "std"):
             if len(getattr(data, key)) != registry.SETS[data.set].channels:
-                raise fault(found[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
+                raise fault(nodes[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
         for key in ("train", "test"):
             part = getattr(data, key)
             if part != "all" and (part.fraction is None) == (part.per_class is None):
-                raise fault(found[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
+                raise fault(nodes[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
         return data
 
-    def _schedule(self, found: dict[str, Node], node: Node, noun: str) -> Schedule:
+    def _schedule(self, nodes: dict[str, Node], node: Node, noun: str) -> Schedule:
         """A schedule whose decay is named, or that says the drops and the gamma of steps itself."""
-        own, known = dict(found), schema.names(Schedule)
+        own, known = dict(nodes), schema.names(Schedule)
         if "decay" in own:
             decay: Decay = self.component(registry.DECAYS, own.pop("decay"), f"{noun}.decay")
         else:
@@ -231,8 +229,8 @@ class _Reader:
             schedule.check()
         except RecipeError as error:
             key = str(error).partition(":")[0]
-            at = found.get(key, found.get("iterations", node))
-            raise fault(at, f"{noun}{'.' if key in found else ': '}{error}") from None
+            at = nodes.get(key, nodes.get("iterations", node))
+            raise fault(at, f"{noun}{'.' if key in nodes else ': '}{error}") from None
         return schedule
 
     def _networks(self, node: Node, noun: str) -> tuple[Network, ...]:
@@ -256,7 +254,7 @@ class _Reader:
             raise fault(node, f"{noun}: one name with its parameters, got {', '.join(stated) or 'nothing'}")
         ((name, inner),) = stated.items()
         if name not in known:
-            raise _unknown(node, f"{noun}:", name, known)
+            raise blocks.unknown(node, f"{noun}:", name, known)
         params = entries(inner, f"{noun}.{name}") if inner is not None else {}
         component = schema.fill(known[name], params, node, f"{noun}.{name}", {Distances: self._words})
         try:
@@ -279,12 +277,12 @@ class _Reader:
         text = read(str, node, f"row {row}")
         place, hash_, seed = text.partition("#")
         if not hash_ and "/" not in text and text:
-            return Ref(self.name, row, text, None, _location(node))
+            return Ref(self.name, row, text, None, blocks.location(node))
         if not (seed == "same" or seed.isdecimal()):
             raise fault(node, f"row {row}: {text!r} names no seed; write {place}#1 or {place}#same")
         table, _, row = place.rpartition("/")
         row, _, stage = row.partition(".")
-        return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), _location(node))
+        return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), blocks.location(node))
 
     def _report(self, own: dict[str, Node], stages: tuple[Stage, ...], node: Node, noun: str) -> Any:
         group = bool(stages) and len(stages[-1].networks) > 1
@@ -292,81 +290,3 @@ class _Reader:
             says = "a group of networks must say" if group else "a single network must not say"
             raise fault(own.get("report", node), f"{noun}: {says} 'report: first' or 'report: mean'")
         return read(Row.__annotations__["report"], own["report"], f"{noun}.report") if group else "first"
-
-
-# Keys that say the same thing in several ways: an inner layer's one takes the place of all of an outer one's.
-_INSTEAD = ({"epochs"}, {"iterations"}), ({"decay"}, {"drops", "gamma"})
-
-
-def _merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
-    """A block's keys, the inner layer's over the outer's."""
-    merged: dict[str, Node] = {}
-    for layer in layers:
-        own = entries(layer[key], key) if key in layer else {}
-        for one, other in _INSTEAD:
-            for given, replaced in ((one, other), (other, one)):
-                if own.keys() & given:
-                    merged = {k: v for k, v in merged.items() if k not in replaced}
-        merged |= own
-    return merged
-
-
-def _unknown(node: Node, noun: str, name: str, known: Iterable[str]) -> UnknownComponent:
-    """What is said of a component that is not here, with the plug-ins that could not be loaded."""
-    error = fault(node, f"{noun} {name!r} is not known; {schema.nearest(name, known)}")
-    broken = "".join(f"; the plug-in {plugin} could not be loaded ({why})" for plugin, why in registry.BROKEN.items())
-    return UnknownComponent(f"{error}{broken}")
-
-
-def _cells(node: Node, noun: str, quality: str) -> dict[str, Cell]:
-    """Published numbers; a bare number is enough for what is counted rather than measured."""
-    cells = {}
-    if isinstance(node, ScalarNode):
-        raise fault(node, f"{noun}: expected N/A or keys and values, got {node.value or 'nothing'}")
-    found = entries(node, noun)
-    schema.require(found, get_args(Metric), (), node, noun)
-    for metric, item in found.items():
-        bare = isinstance(item, ScalarNode)
-        if metric in get_args(Quality) and metric != quality:
-            raise fault(item, f"{noun}: this table's metric is {quality!r}, not {metric!r}")
-        if bare and metric == quality:
-            raise fault(item, f"{noun}.{metric}: give value, spread, meaning, n, source and protocol")
-        cells[metric] = (
-            Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
-        )
-    return cells
-
-
-def _seeds(node: Node, noun: str) -> tuple[int, ...]:
-    seeds: tuple[int, ...] = read(tuple[PositiveInt, ...], node, noun)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise fault(node, f"{noun}: at least one, and each once")
-    return seeds
-
-
-def _priorities(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
-    """How much each seed's run is worth when time is short: one number for all seeds, or one for each."""
-    if node is None:
-        return (0.0,) * count
-    if isinstance(node, ScalarNode):
-        return (read(float, node, f"{noun}.priority"),) * count
-    values: tuple[float, ...] = read(tuple[float, ...], node, f"{noun}.priority")
-    if len(values) != count:
-        raise fault(node, f"{noun}.priority: {count} seeds but {len(values)} numbers")
-    return values
-
-
-def _nets(node: Node | None, seeds: int, noun: str) -> int:
-    """How many networks a published row trained; our seeds stand for them where its iterations are summed."""
-    nets: int = 1 if node is None else read(PositiveInt, node, f"{noun}.nets")
-    if node is not None and nets > seeds:
-        raise fault(node, f"{noun}.nets: {nets} networks need as many seeds, but there are {seeds}")
-    return nets
-
-
-def _says(node: Node, text: str) -> bool:
-    return isinstance(node, ScalarNode) and node.value == text
-
-
-def _location(node: Node) -> str:
-    return f"{node.start_mark.name}:{node.start_mark.line + 1}"

@@ -78,8 +78,8 @@ def resume(job: Unfinished, into: Mapping[str, Tensor]) -> dict[str, Any] | None
         )
     if about["precision"] != job.precision:
         raise DeviceError(
-            f"{job.checkpoint} was begun in {about['precision']}, this device would resume in {job.precision}; resume it"
-            " where it was begun, or delete it to start this run again"
+            f"{job.checkpoint} was begun in {about['precision']}, this device would resume in {job.precision}; resume"
+            " it where it was begun, or delete it to start this run again"
         )
     if about["taken"] != job.taken:
         raise StoreError(

@@ -1,4 +1,4 @@
-"""How a run is in progress: step by step, told to whoever watches; imports no torch.
+"""A run in progress: step by step, told to whoever watches; imports no torch.
 
 A run is a coroutine that yields after each training step that it launched, so that the host can take the next run's
 step while the device is at work.

@@ -50,6 +50,14 @@ def test_batches_are_launched_one_by_one() -> None:
     assert [(step, len(seen)) for step in loop.steps(3)] == [(1, 1), (2, 2), (3, 3)]
 
 
+def test_the_steps_of_a_pass_are_counted_on_the_device() -> None:
+    steps: list[int] = []
+    loop = CapturedLoop(lambda positions: steps.append(loop.step.item()), 7, 3, CPU)
+    loop.run(2)
+    loop.run(3)
+    assert steps == [0, 1, 0, 1, 2]
+
+
 @pytest.mark.parametrize("name", ["cpu", "meta"])
 def test_positions_are_made_on_the_device(name: str) -> None:
     found: list[Tensor] = []
