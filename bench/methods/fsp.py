@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.errors import RecipeError
 from bench.methods.base import Batch, Method, Needs, Outputs
-from bench.methods.features import shape_of
 from bench.methods.losses import full
-from bench.networks.base import Features
+from bench.networks.base import Features, shape_of
 from bench.schema import Positive
 
 if TYPE_CHECKING:

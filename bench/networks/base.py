@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.component import Component
+from bench.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,3 +38,11 @@ class Network(Component):
     def operator_macs(self) -> Mapping[str, Callable[[Any, Any], Any]]:
         """How fvcore is to count operators that it does not know: by name, from inputs and outputs to multiply-adds."""
         return {}
+
+
+def shape_of(features: Features, name: str, whose: str) -> tuple[int, int]:
+    """Channels and side of one feature map; RecipeError where the network gives none of that name."""
+    if name not in features:
+        known = ", ".join(features) or "none"
+        raise RecipeError(f"the {whose}'s network gives no feature map {name!r}; known: {known}")
+    return features[name]
