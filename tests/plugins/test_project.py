@@ -1,7 +1,9 @@
 """A stranger's project: its methods, networks, data set, optimiser and schedules train, resume and are reported."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,6 +130,21 @@ def test_check_cost_and_report_know_it(kdbench, graph: Graph, local: Local) -> N
     assert rows["groupnorm"]["costs"]["trcost"]["derived"] > 0
     # Two teachers run in each step beside the student.
     assert rows["ensemble"]["costs"]["trcost"]["derived"] > 2 * rows["teacher"]["costs"]["trcost"]["derived"]
+
+
+def test_planning_and_reporting_it_import_no_torch(project: Path) -> None:
+    script = "import sys; from bench.cli.app import main; sys.argv = {0!r}\ntry: main()\nexcept SystemExit: pass\n"
+    for words in (["list"], ["check"], ["report", "examples"], ["run", "examples", "--dry-run", "--profile", "paper"]):
+        code = f"{script.format(['kdbench', *words])}\nassert 'torch' not in sys.modules"
+        repo = str(Path(__file__).parents[2])
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": repo},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_without_its_plug_ins_only_the_shipped_rows_of_a_project_are_left(kdbench, project: Path) -> None:
