@@ -1,4 +1,8 @@
-"""Records, weights and checkpoints as one archive in small parts, to be carried from one machine to another."""
+"""Records, weights and checkpoints in small files, to be carried from one machine to another.
+
+Records have an archive of their own, which is written first and taken in first: where little can be carried, or the
+other archive is cut short, nothing that was finished is lost.
+"""
 
 import io
 import tarfile
@@ -9,38 +13,58 @@ from bench.errors import StoreError
 from bench.store import Store, write_atomic
 
 PART_BYTES = 15 * 2**20
+RECORDS, OTHERS = "kdbench-records.tar", "kdbench.tar"
 FOLDERS = ("runs", "artifacts", "checkpoints")
 
 
 def pack(store: Store, files: Iterable[Path], out: Path) -> list[Path]:
-    """Write files of the store as ``out/kdbench.tar.00``, ``.01``, ..., each of 15 MiB at most; returns the parts.
+    """Write files of the store as ``out/kdbench-records.tar.00`` and ``out/kdbench.tar.00``, ``.01``, ...
 
-    Earlier parts in the folder are replaced: take them in first.
+    Each part has 15 MiB at most. Earlier parts in the folder are replaced: take them in first. Returns the parts.
     """
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for file in sorted(files):
-            archive.add(file, arcname=str(file.relative_to(store.root)))
-    data = buffer.getvalue()
-    old = set(out.glob("kdbench.tar.*"))
-    parts = [out / f"kdbench.tar.{start // PART_BYTES:02}" for start in range(0, len(data), PART_BYTES)]
-    for i, part in enumerate(parts):
-        write_atomic(part, data[i * PART_BYTES : (i + 1) * PART_BYTES])
-    for path in old - set(parts):
+    records = {file for file in files if file.parent.name == "runs"}
+    old = [part for name in (RECORDS, OTHERS) for part in parts_of(out, name)]
+    parts = [*_write(store, records, out, RECORDS), *_write(store, {*files} - records, out, OTHERS)]
+    for path in {*old} - {*parts}:
         path.unlink()
     return parts
 
 
-def unpack(store: Store, folder: Path) -> list[Path]:
-    """Take in the archive in a folder, if there is one: records are merged, weights and checkpoints laid beside them.
+def parts_of(folder: Path, name: str) -> list[Path]:
+    """The parts of one archive that a folder has, in order."""
+    return sorted(folder.glob(f"{name}.*"))
 
-    Returns the files of the store that the archive held. Nothing that is already here is overwritten, except a
-    checkpoint by a later one of the same run.
+
+def _write(store: Store, files: Iterable[Path], out: Path, name: str) -> list[Path]:
+    """An archive of some files, none where there are none."""
+    ordered = sorted(files)
+    if not ordered:
+        return []
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for file in ordered:
+            archive.add(file, arcname=str(file.relative_to(store.root)))
+    data = buffer.getvalue()
+    parts = [out / f"{name}.{start // PART_BYTES:02}" for start in range(0, len(data), PART_BYTES)]
+    for i, part in enumerate(parts):
+        write_atomic(part, data[i * PART_BYTES : (i + 1) * PART_BYTES])
+    return parts
+
+
+def unpack(store: Store, folder: Path) -> list[Path]:
+    """Take in the archives in a folder, if there are any: records are merged, weights and checkpoints laid beside them.
+
+    Returns the files of the store that they held. Nothing that is already here is overwritten, except a checkpoint by a
+    later one of the same run. Records are taken in whatever becomes of the other archive.
 
     Raises:
-        StoreError: the archive cannot be read, holds something else, or contradicts a record that is here.
+        StoreError: an archive cannot be read, holds something else, or contradicts a record that is here.
     """
-    parts = sorted(folder.glob("kdbench.tar.*"))
+    return [path for name in (RECORDS, OTHERS) for path in _unpack(store, folder, name)]
+
+
+def _unpack(store: Store, folder: Path, name: str) -> list[Path]:
+    parts = parts_of(folder, name)
     if not parts:
         return []
     data = b"".join(part.read_bytes() for part in parts)

@@ -67,13 +67,34 @@ def test_what_is_packed_here_is_there_after_unpacking(
     write_atomic(here.artifact(runs[1].id), os.urandom(9000))
     write_atomic(here.checkpoint(runs[2]), os.urandom(5000))
     parts = pack.pack(here, files_of(here), tmp_path / "out")
-    assert [part.name for part in parts] == [f"kdbench.tar.{i:02}" for i in range(len(parts))]
-    assert len(parts) > 3
-    assert all(part.stat().st_size == 4096 for part in parts[:-1])
+    records, others = parts[:3], parts[3:]
+    assert [part.name for part in records] == [f"kdbench-records.tar.{i:02}" for i in range(len(records))]
+    assert [part.name for part in others] == [f"kdbench.tar.{i:02}" for i in range(len(others))]
+    assert len(others) > 3
+    assert all(part.stat().st_size == 4096 for part in [*records[:-1], *others[:-1]])
     taken = pack.unpack(there, tmp_path / "out")
     assert contents(there) == contents(here)
     assert sorted(taken) == sorted(files_of(there))
     assert there.current_record(runs[1]) == record(runs[1])
+
+
+def test_records_come_home_without_the_rest_and_where_the_rest_is_cut_short(
+    here: Store, there: Store, runs: dict[int, Run], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    here.add(record(runs[1]))
+    write_atomic(here.artifact(runs[1].id), os.urandom(9000))
+    parts = pack.pack(here, files_of(here), out)
+    others = [part for part in parts if part.name.startswith("kdbench.tar.")]
+    others[1].unlink()
+    with pytest.raises(StoreError, match="copy all of its parts again"):
+        pack.unpack(there, out)
+    assert there.current_record(runs[1]) == record(runs[1])
+    for part in pack.parts_of(out, pack.OTHERS):
+        part.unlink()
+    home = Store(tmp_path / "home")
+    assert [path.parent.name for path in pack.unpack(home, out)] == ["runs"]
+    assert home.current_record(runs[1]) == record(runs[1])
 
 
 def test_unpacking_twice_changes_nothing(here: Store, there: Store, runs: dict[int, Run], tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def collect(folder: Path) -> None:
     project = Project.find()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
-    if not list(folder.glob("kdbench.tar.*")):
-        raise UsageError(f"{folder} has nothing that `make gpu` packed (kdbench.tar.00, ...)")
+    if not any(pack.parts_of(folder, name) for name in (pack.RECORDS, pack.OTHERS)):
+        raise UsageError(f"{folder} has nothing that `make gpu` packed ({pack.RECORDS}.00, {pack.OTHERS}.00, ...)")
     store = project.store()
     known = set((store.root / "runs").glob("*.json"))
     unpacked = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]

@@ -1,5 +1,6 @@
 """One engine for every method: the steps of a run, its evaluation after each epoch, and its resumption."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench.errors import DeviceError
 from bench.methods.base import Batch, Method, Outputs, Setup
 from bench.networks.modules.base import Output
 from bench.recipe import Stage
@@ -17,7 +19,7 @@ from bench.store import EpochEntry
 from bench.train import artifacts, checkpoint
 from bench.train import device as devices
 from bench.train.loader import DeviceLoader, EpochRandomness
-from bench.train.loop import CapturedLoop, Sums
+from bench.train.loop import CapturedLoop, Sums, first_reason
 from bench.train.progress import Coroutine, Progress, Stopped
 from bench.train.results import Outcome, diverged, last_and_best, network_entries
 from bench.train.teacher_cache import CachedTeacher, LogitsCache
@@ -261,8 +263,16 @@ class Training:
         yield from self.sums.totals.values()
 
     def capture(self) -> None:
-        """On CUDA, record a training and a test batch as graphs; where that fails, say so and launch each step."""
+        """On CUDA, record a training and a test batch as graphs, unless KDBENCH_GRAPHS=0 asks for none.
+
+        Raises:
+            DeviceError: they cannot be recorded. After that PyTorch's allocator may be left as in a capture, so that
+                this process is not to go on without them.
+        """
         if self.job.device.type != "cuda":
+            return
+        if os.environ.get("KDBENCH_GRAPHS") == "0":
+            warnings.warn("no CUDA graphs, as KDBENCH_GRAPHS=0 says: steps are several times slower", stacklevel=2)
             return
         torch.backends.cudnn.benchmark = True
         self.begin(self.epoch * len(self.train_loop), 0)
@@ -277,10 +287,10 @@ class Training:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            reason = str(error).partition("\n")[0]
-            warnings.warn(f"no CUDA graph, so steps are several times slower: {reason}", stacklevel=2)
-            for loop in (self.train_loop, self.test_loop, *(teacher.loop for teacher in self.cached)):
-                loop.graphs.clear()
+            raise DeviceError(
+                f"no CUDA graph of a step: {first_reason(error)}; the same command with KDBENCH_GRAPHS=0 runs without"
+                " graphs, several times slower"
+            ) from error
 
     def save(self) -> None:
         """Write the checkpoint of an epoch's end."""

@@ -111,3 +111,10 @@ class Sums:
     def read(self) -> dict[str, float]:
         """All of them, in one copy to the host: it waits for the device."""
         return dict(zip(self.totals, torch.stack([*self.totals.values()]).tolist(), strict=True))
+
+
+def first_reason(error: BaseException) -> str:
+    """What went wrong first in a capture: the error that ends it says only that something had failed before."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).partition("\n")[0]

@@ -235,16 +235,33 @@ def test_a_checkpoint_of_another_version_is_refused_in_a_line(runs, tmp_path):
         train(made)
 
 
-def test_a_graph_that_cannot_be_captured_is_told_and_done_without(runs, tmp_path, monkeypatch):
+@pytest.fixture
+def on_cuda(runs, tmp_path, monkeypatch):
+    """A training that takes its device for CUDA, and whose capture fails as PyTorch's do: the reason comes first."""
     training = engine.Training(job(runs["vanilla"], tmp_path, precision="float32"))
     training.job = replace(training.job, device=torch.device("cuda"))
 
     def refuse(state):
-        training.train_loop.graphs[1] = None
-        raise RuntimeError("not permitted when stream is capturing\nmore")
+        try:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        finally:
+            raise RuntimeError("capture failed due to a previous error")
 
     monkeypatch.setattr(training.train_loop, "capture", refuse)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    with pytest.warns(UserWarning, match="no CUDA graph, .*: not permitted when stream is capturing$"):
-        training.capture()
-    assert training.train_loop.graphs == {}
+    monkeypatch.delenv("KDBENCH_GRAPHS", raising=False)
+    return training
+
+
+def test_a_graph_that_cannot_be_captured_ends_with_the_first_reason_and_a_way_on(on_cuda):
+    # An allocator that was left in a capture would fail later, and far from here.
+    with pytest.raises(DeviceError) as raised:
+        on_cuda.capture()
+    reason = "no CUDA graph of a step: operation not permitted when stream is capturing; the same command with"
+    assert str(raised.value) == f"{reason} KDBENCH_GRAPHS=0 runs without graphs, several times slower"
+
+
+def test_without_graphs_where_that_is_asked_for(on_cuda, monkeypatch):
+    monkeypatch.setenv("KDBENCH_GRAPHS", "0")
+    with pytest.warns(UserWarning, match="no CUDA graphs, as KDBENCH_GRAPHS=0 says: steps are several times slower"):
+        on_cuda.capture()
