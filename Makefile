@@ -68,8 +68,9 @@ benchmark: $(READY)
 benchmark-gpu:
 	PYTHONPATH=. $(PYTHON) -m bench.benchmark --calibrate --compiled --seeds 4 --rounds 5 --out $(OUT)/benchmark.json
 
+# A process a core, at most four, each with files of its own.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .
