@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.methods.ffdwv import FFDWV
-from tests.methods.contract import WORDS, outputs_of, terms
+from tests.methods.contract import WORDS, case_of_words, outputs_of, softmax, terms
 
 READINGS = ("vectors", "rows")
 SIZES = {"seed": st.integers(0, 2**32), "n": st.integers(1, 6), "classes": st.integers(2, 7)}
@@ -17,17 +17,6 @@ SIZES = {"seed": st.integers(0, 2**32), "n": st.integers(1, 6), "classes": st.in
 def loss(words: np.ndarray, reading: str, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     method = FFDWV(WORDS, reading)
     return terms(method, outputs_of([logits]), labels, parts=method.table(words))
-
-
-def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distances, logits and labels."""
-    draws = np.random.default_rng(seed)
-    upper = np.triu(draws.uniform(0, 6, (classes, classes)), k=1)
-    return upper + upper.T, draws.normal(0, 3, (n, classes)), draws.integers(0, classes, n)
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
 
 
 def soft_label(words: np.ndarray, reading: str, y: int) -> list[float]:
@@ -44,7 +33,7 @@ def soft_label(words: np.ndarray, reading: str, y: int) -> list[float]:
 @given(**SIZES)
 @settings(max_examples=25, deadline=None)
 def test_eq_7_to_9_averaged_over_the_batch(reading: str, seed: int, n: int, classes: int) -> None:
-    words, z, y = drawn(seed, n, classes)
+    words, z, y = case_of_words(seed, n, classes)
     ce = soft = 0.0
     for i in range(n):
         p, s = softmax(z[i]), soft_label(words, reading, y[i])
@@ -60,7 +49,7 @@ def test_eq_7_to_9_averaged_over_the_batch(reading: str, seed: int, n: int, clas
 @settings(max_examples=25, deadline=None)
 def test_it_is_label_smoothing_towards_the_soft_label(seed: int, n: int, classes: int) -> None:
     # CE(y, p) + KL(S || p) = 2 CE((y + S) / 2, p) - H(S)
-    words, z, y = drawn(seed, n, classes)
+    words, z, y = case_of_words(seed, n, classes)
     expected = 0.0
     for i in range(n):
         s, log_p = np.array(soft_label(words, "vectors", y[i])), np.log(softmax(z[i]))
@@ -104,7 +93,7 @@ def test_a_soft_label_that_underflows_is_one_hot(distance: float, reading: str, 
 
 
 def test_bf16_logits_are_upcast_before_the_softmax() -> None:
-    words, labels = drawn(0, 1, 3)[0], torch.tensor([0])
+    words, labels = case_of_words(0, 1, 3)[0], torch.tensor([0])
     logits = torch.tensor([[0.5, -3.0, 2.0]], dtype=torch.bfloat16)  # all of them exact in bf16
     exact = loss(words, "vectors", logits.double(), labels)
     for name, term in loss(words, "vectors", logits, labels).items():
@@ -113,5 +102,5 @@ def test_bf16_logits_are_upcast_before_the_softmax() -> None:
 
 
 def test_float64_stays() -> None:
-    found = loss(drawn(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
+    found = loss(case_of_words(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
     assert {term.dtype for term in found.values()} == {torch.float64}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
-from tests.methods.contract import WORDS, outputs_of, terms
+from tests.methods.contract import WORDS, case_of_words, outputs_of, softmax, terms
 
 READINGS = ("vectors", "rows")
 SIZES = {"seed": st.integers(0, 2**32), "n": st.integers(1, 6), "classes": st.integers(2, 7)}
@@ -17,17 +17,6 @@ SIZES = {"seed": st.integers(0, 2**32), "n": st.integers(1, 6), "classes": st.in
 def loss(words: np.ndarray, reading: str, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     method = FFDWVUniformControl(WORDS, reading)
     return terms(method, outputs_of([logits]), labels, parts=method.table(words))
-
-
-def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distances, logits and labels."""
-    draws = np.random.default_rng(seed)
-    upper = np.triu(draws.uniform(0, 6, (classes, classes)), k=1)
-    return upper + upper.T, draws.normal(0, 3, (n, classes)), draws.integers(0, classes, n)
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
 
 
 def own_mass(words: np.ndarray, reading: str, y: int) -> float:
@@ -40,7 +29,7 @@ def own_mass(words: np.ndarray, reading: str, y: int) -> float:
 @given(**SIZES)
 @settings(max_examples=25, deadline=None)
 def test_ce_and_kl_to_an_even_soft_label(reading: str, seed: int, n: int, classes: int) -> None:
-    words, z, y = drawn(seed, n, classes)
+    words, z, y = case_of_words(seed, n, classes)
     ce = soft = 0.0
     for i in range(n):
         p, own = softmax(z[i]), own_mass(words, reading, y[i])
@@ -57,7 +46,7 @@ def test_ce_and_kl_to_an_even_soft_label(reading: str, seed: int, n: int, classe
 @given(seed=st.integers(0, 2**32), classes=st.integers(2, 20))
 @settings(max_examples=25, deadline=None)
 def test_rows_sum_to_1_and_keep_the_own_mass_of_ffdwv(reading: str, seed: int, classes: int) -> None:
-    words = drawn(seed, 1, classes)[0]
+    words = case_of_words(seed, 1, classes)[0]
     uniform = FFDWVUniformControl(WORDS, reading).table(words).log_table.exp()
     worded = FFDWV(WORDS, reading).table(words).log_table.exp()
     torch.testing.assert_close(uniform.sum(dim=1), torch.ones(classes, dtype=torch.float64))
@@ -91,7 +80,7 @@ def test_a_soft_label_that_underflows_is_one_hot(distance: float, dtype: torch.d
 
 
 def test_bf16_logits_are_upcast_before_the_softmax() -> None:
-    words, labels = drawn(0, 1, 3)[0], torch.tensor([0])
+    words, labels = case_of_words(0, 1, 3)[0], torch.tensor([0])
     logits = torch.tensor([[0.5, -3.0, 2.0]], dtype=torch.bfloat16)  # all of them exact in bf16
     exact = loss(words, "vectors", logits.double(), labels)
     for name, term in loss(words, "vectors", logits, labels).items():
@@ -100,5 +89,5 @@ def test_bf16_logits_are_upcast_before_the_softmax() -> None:
 
 
 def test_float64_stays() -> None:
-    found = loss(drawn(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
+    found = loss(case_of_words(0, 1, 3)[0], "vectors", torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))
     assert {term.dtype for term in found.values()} == {torch.float64}
