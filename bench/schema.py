@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -133,15 +134,16 @@ def fill(kind: type[T], nodes: dict[str, Node], node: Node, noun: str, readers: 
 
 def values(kind: Any, nodes: dict[str, Node], noun: str, readers: Readers) -> dict[str, Any]:
     """The values that keys give for fields of a dataclass."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {
-        key: (
-            readers[hints[key]](item, f"{noun}.{key}")
-            if hints[key] in readers
-            else read(hints[key], item, f"{noun}.{key}")
-        )
-        for key, item in nodes.items()
+    read_as: dict[str, Callable[[Node, str], Any]] = {
+        key: readers.get(hint, partial(read, hint)) for key, hint in hints_of(kind).items() if key in nodes
     }
+    return {key: read_as[key](item, f"{noun}.{key}") for key, item in nodes.items()}
+
+
+@cache
+def hints_of(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields, worked out once: a folder of recipes asks for them hundreds of times."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def names(kind: Any) -> list[str]:

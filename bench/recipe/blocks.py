@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import get_args
 
-from yaml.nodes import Node, ScalarNode
+from yaml.nodes import Node, ScalarNode, SequenceNode
 
 from bench import registry, schema
 from bench.errors import UnknownComponent
@@ -79,6 +79,11 @@ def nets(node: Node | None, seeds: int, noun: str) -> int:
     if node is not None and nets > seeds:
         raise fault(node, f"{noun}.nets: {nets} networks need as many seeds, but there are {seeds}")
     return nets
+
+
+def one_or_more(node: Node) -> list[Node]:
+    """The items of a list, or what stands in the place of one."""
+    return node.value if isinstance(node, SequenceNode) else [node]
 
 
 def says(node: Node, text: str) -> bool:

@@ -2,9 +2,9 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from bench import registry, schema
 from bench.component import Component
@@ -170,7 +170,7 @@ class _Reader:
         method = self._method(stated["method"], f"{noun}.method")
         if isinstance(method, Method):
             schema.require(stated, STAGE_KEYS, ("network",), node, noun)
-        hints, values = get_type_hints(Stage, include_extras=True), dict[str, Any]()
+        hints, values = schema.hints_of(Stage), dict[str, Any]()
         for key, item in stated.items():
             if key == "network":
                 values["networks"] = self._networks(item, f"{noun}.network")
@@ -198,7 +198,7 @@ class _Reader:
 
     def _teachers(self, node: Node, row: str) -> tuple[Ref, ...]:
         """One reference, or a list of them for an ensemble."""
-        return tuple(self.ref(item, row) for item in (node.value if isinstance(node, SequenceNode) else [node]))
+        return tuple(self.ref(item, row) for item in blocks.one_or_more(node))
 
     def _data(self, nodes: dict[str, Node], node: Node, noun: str) -> Data:
         data = schema.fill(Data, nodes, node, f"{noun}.data")
@@ -234,7 +234,7 @@ class _Reader:
         return schedule
 
     def _networks(self, node: Node, noun: str) -> tuple[Network, ...]:
-        return tuple(self._network(item, noun) for item in (node.value if isinstance(node, SequenceNode) else [node]))
+        return tuple(self._network(item, noun) for item in blocks.one_or_more(node))
 
     def _network(self, node: Node, noun: str) -> Network:
         if isinstance(node, MappingNode):
