@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.errors import StoreError
-from bench.store import Store, write_atomic
+from bench.files import write_atomic
+from bench.store import Store
 
 PART_BYTES = 15 * 2**20
 RECORDS, OTHERS = "kdbench-records.tar", "kdbench.tar"

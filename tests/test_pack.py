@@ -10,8 +10,10 @@ import pytest
 
 from bench import pack
 from bench.errors import StoreError
+from bench.files import write_atomic
 from bench.graph import Run, plan
-from bench.store import Store, to_json, write_atomic
+from bench.record import to_json
+from bench.store import Store
 from tests.handmade import library, record
 
 

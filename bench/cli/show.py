@@ -9,6 +9,7 @@ from tabulate import tabulate
 from bench.cli.progress import tell_unreadable
 from bench.cost import forward_flops
 from bench.errors import RecipeError
+from bench.files import write_atomic
 from bench.graph import plan
 from bench.networks.base import Network
 from bench.profiles import Profile
@@ -18,7 +19,6 @@ from bench.registry import BROKEN, SETS
 from bench.report.render import Format, render
 from bench.report.table import build
 from bench.run import todo
-from bench.store import write_atomic
 
 
 def tables(*, names_only: bool) -> None:
