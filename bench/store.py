@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import StoreError
-from bench.files import sha256, write_once
+from bench.files import about, seal_of, sha256, write_once
 from bench.graph import Run
 from bench.record import Record, from_json, to_json
 
@@ -57,6 +57,15 @@ def unsealed_records(folder: Path) -> dict[str, str]:
         raise StoreError(f"{path}: cannot be read ({error}); take it from version control") from None
 
 
+def checkpoint_epoch(data: bytes, run_id: str) -> int | None:
+    """How far a run is, by the bytes of its checkpoint; None if they are not one of this run, as it was written."""
+    try:
+        said = about(data) if seal_of(data) == "intact" else {}
+    except ValueError:
+        return None
+    return said["epoch"] if said.get("id") == run_id and isinstance(said.get("epoch"), int) else None
+
+
 def _check_name(record: Record, name: str, shown: str) -> None:
     if name != f"{record.stem}.json":
         raise StoreError(f"{shown}: the record in it is that of another run, {record.stem!r}")
@@ -74,19 +83,19 @@ class Store:
         self.root = root
         self.folders = [root, *([shipped] if shipped else [])]
         self.by_key: dict[str, list[Record]] = {}
-        self._stems: set[str] = set()
+        self.by_stem: dict[str, Record] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Take in the records that other processes have written since."""
         for folder in self.folders:
-            new = [path for path in record_files(folder) if path.stem not in self._stems]
+            new = [path for path in record_files(folder) if path.stem not in self.by_stem]
             listed = unsealed_records(folder) if new else {}
             for path in new:
                 self._index(read_record(path, listed), path.stem)
 
     def _index(self, record: Record, stem: str) -> None:
-        self._stems.add(stem)
+        self.by_stem[stem] = record
         self.by_key.setdefault(record.key, []).append(record)
 
     def current_record(self, run: Run) -> Record | None:
@@ -136,16 +145,23 @@ class Store:
         self._index(record, record.stem)
         return path
 
-    def merge(self, text: str, name: str, shown: str) -> Record:
-        """Take in the record that another machine wrote as file ``name``; one that is here already must be the same."""
-        record = from_json(text, shown)
-        _check_name(record, name, shown)
+    def is_new(self, text: str, name: str, shown: str) -> bool:
+        """Whether a record that another machine wrote as file ``name`` is not here yet.
+
+        Raises:
+            StoreError: it is none, or that of another run; or one of that name is here, and not the same.
+        """
+        _check_name(from_json(text, shown), name, shown)
         here = next((path for folder in self.folders if (path := folder / "runs" / name).exists()), None)
-        if here is None:
-            self.add(record)
-        elif here.read_text(encoding="utf-8") != text:
+        if here is not None and here.read_text(encoding="utf-8") != text:
             raise StoreError(f"{shown}: another record of that name is already in {here.parent}; neither was changed")
-        return record
+        return here is None
+
+    def merge(self, text: str, name: str, shown: str) -> None:
+        """Take in a record, as it was written, unless it is here; raises as :meth:`is_new`."""
+        if self.is_new(text, name, shown):
+            write_once(self.root / "runs" / name, text.encode())
+            self._index(from_json(text, shown), Path(name).stem)
 
     @contextmanager
     def lock(self, run: Run) -> Iterator[bool]:
