@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import pack
-from bench.cli.progress import tell_unreadable, watcher
+from bench.cli.progress import tell_left_out, tell_unreadable, watcher
 from bench.errors import KdbenchError, UsageError
 from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, plan
 from bench.profiles import PROFILES, Profile
 from bench.project import Project
-from bench.run import todo, walk
+from bench.run import left_out, todo, walk
 from bench.store import Store
 from bench.train import device as devices
 
@@ -35,6 +35,7 @@ def gpu(
     tell_unreadable(library, names)
     runs = [run for run in todo(graph.by_priority(), store) if project.has_data(run.stage.data.set)]
     print(f"profile {profile} on {devices.name(device)}, {budget:.0f} s: {len(runs)} runs to train")
+    tell_left_out(left_out(graph.by_priority(), store))
     without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})
     if without:
         print(f"left out, for lack of data in {project.data}: {', '.join(without)}; name their folder with DATA=FOLDER")

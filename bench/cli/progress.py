@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,12 @@ def tell_unreadable(library: Library, tables: Collection[str]) -> None:
     for (table, row), why in library.unreadable.items():
         if table in tables:
             print(f"kdbench: {table}/{row} is left out: {why}", file=sys.stderr)
+
+
+def tell_left_out(runs: Iterable[tuple[Run, str]]) -> None:
+    """A line for each run that cannot be carried out."""
+    for run, why in runs:
+        _line(f"{title(run)}: left out, {why}")
 
 
 def duration(seconds: float) -> str:

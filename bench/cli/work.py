@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.cli.progress import duration, tell_unreadable, watcher
+from bench.cli.progress import duration, tell_left_out, tell_unreadable, watcher
 from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
@@ -14,7 +14,7 @@ from bench.graph import Graph, Run, plan
 from bench.profiles import Profile
 from bench.project import Project
 from bench.registry import SETS
-from bench.run import todo, walk
+from bench.run import left_out, todo, walk
 from bench.schema import nearest
 from bench.store import Record, Store
 from bench.train import device as devices
@@ -41,6 +41,7 @@ def run(
     side_by_side, costs = num_at_once(at_once, device, len(runs)), project.costs()
     executor = make_executor(store, costs, project.data, device, side_by_side, project.plugins)
     _banner(project, graph, profile, len(runs), devices.name(device), side_by_side)
+    tell_left_out(left_out(graph.runs.values(), store, retry_diverged=retry_diverged))
     if not project.data_was_named:
         fetch(project, runs)
     count_missing(costs, graph.runs.values())
