@@ -291,7 +291,7 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
             Cost(**entry["cost"])
             if _key(**entry["network"]) != key:
                 raise ValueError(f"{key!r} describes another network")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
     return entries
 

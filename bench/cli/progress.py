@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
+from bench.cli.output import complain
 from bench.graph import Run
 from bench.recipe import Library
 from bench.run import Watcher
@@ -30,7 +31,7 @@ def tell_unreadable(library: Library, tables: Collection[str]) -> None:
     """A line for each row of some tables that cannot be read, mostly for want of a plug-in."""
     for (table, row), why in library.unreadable.items():
         if table in tables:
-            print(f"kdbench: {table}/{row} is left out: {why}", file=sys.stderr)
+            complain(f"{table}/{row} is left out: {why}")
 
 
 def tell_left_out(runs: Iterable[tuple[Run, str]]) -> None:
