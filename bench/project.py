@@ -14,7 +14,7 @@ from bench.recipe import Library, load
 from bench.schema import nearest
 from bench.store import Store
 
-_RUN = re.compile(r"([^/#]+)/([^/.#]+)(?:\.([^/.#]+))?#(\d+)")
+_RUN = re.compile(r"([^/#]+)/([^/.#]+)(?:\.([^/.#]+))?#(\d{1,18})")
 _PACKAGE = Path(__file__).parent
 # What is brought along: in an installed package a folder of its own, in a checkout the folders beside the package.
 SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
