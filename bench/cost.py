@@ -8,7 +8,7 @@ module itself needs neither torch nor fvcore, so that planning and reporting sta
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -77,9 +77,7 @@ def images_of(run: Run, split: Literal["train", "test"]) -> int:
     entry = SETS[run.stage.data.set]
     whole: int = getattr(entry, split)
     part: Literal["all"] | Subset = getattr(run.stage.data, split)
-    if part == "all":
-        return whole
-    return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * whole)
+    return whole if part == "all" else part.size(whole, entry.classes)
 
 
 def _synthesised(run: Run) -> int:
@@ -153,15 +151,21 @@ def training_cost(row: Row, run: Run, costs: CostTable) -> tuple[int | None, int
     First those of the row's own stages, then with every run that these take from, such as the teacher's training; None
     where the multiply-adds of a network are not known.
     """
-    flops = {reached.key: (reached, training_flops(reached, costs)) for reached in _with_sources(run)}
+    flops = {key: (reached, training_flops(reached, costs)) for key, reached in _with_sources(run).items()}
     own = [cost for key, (reached, cost) in flops.items() if key == run.key or reached.stage in row.stages]
     return _sum(own), _sum([cost for _, cost in flops.values()])
 
 
-def _with_sources(run: Run) -> Iterator[Run]:
-    yield run
-    for source in run.sources.values():
-        yield from _with_sources(source)
+def _with_sources(run: Run) -> dict[str, Run]:
+    """A run and all that it takes from, by key."""
+    reached: dict[str, Run] = {}
+    ahead = [run]
+    while ahead:
+        run = ahead.pop()
+        if run.key not in reached:
+            reached[run.key] = run
+            ahead += run.sources.values()
+    return reached
 
 
 def _sum(values: Sequence[int | None]) -> int | None:
@@ -291,7 +295,7 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
             Cost(**entry["cost"])
             if _key(**entry["network"]) != key:
                 raise ValueError(f"{key!r} describes another network")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
     return entries
 

@@ -106,9 +106,10 @@ class Graph:
         ordered: dict[str, Run] = {}
 
         def add(run: Run) -> None:
-            for source in run.sources.values():
-                add(source)
-            ordered.setdefault(run.key, run)
+            if run.key not in ordered:
+                for source in run.sources.values():
+                    add(source)
+                ordered[run.key] = run
 
         for run in sorted(self.runs.values(), key=lambda r: (-self.priority[r.key], r.seed)):
             add(run)
@@ -203,9 +204,11 @@ class _Planner:
         return self.graph.runs.setdefault(run.key, run)
 
     def _raise_priority(self, run: Run, priority: float) -> None:
-        self.graph.priority[run.key] = max(self.graph.priority[run.key], priority)
-        for source in run.sources.values():
-            self._raise_priority(source, priority)
+        """A source is worth no less than what takes from it; where it is worth that already, so are its own."""
+        if self.graph.priority[run.key] < priority:
+            self.graph.priority[run.key] = priority
+            for source in run.sources.values():
+                self._raise_priority(source, priority)
 
 
 def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ def apply_profile(stage: Stage, profile: Profile) -> Stage:
 
 def _short(stage: Stage) -> Stage:
     if isinstance(stage.method, Synthesiser):
-        return _of_count(stage, stage.method, stage.method.count // 10)
+        return _of_count(stage, stage.method, max(1, stage.method.count // 10))
     if stage.transfer_set is not None and stage.schedule.epochs:
         return stage
     return replace(stage, schedule=stage.schedule.resized(max(1, stage.schedule.length // 10)))

@@ -14,7 +14,7 @@ from bench.recipe import Library, load
 from bench.schema import nearest
 from bench.store import Store
 
-_RUN = re.compile(r"([^/#]+)/([^/.#]+)(?:\.([^/.#]+))?#(\d+)")
+_RUN = re.compile(r"([^/#]+)/([^/.#]+)(?:\.([^/.#]+))?#(\d{1,18})")
 _PACKAGE = Path(__file__).parent
 # What is brought along: in an installed package a folder of its own, in a checkout the folders beside the package.
 SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
@@ -35,7 +35,10 @@ class Project:
         Args:
             data: the folder of data sets; else KDBENCH_DATA says where it is, else it is ``data/`` in the project.
         """
-        here = Path.cwd()
+        try:
+            here = Path.cwd()
+        except FileNotFoundError:
+            raise UsageError("the current folder is gone; change to another one") from None
         root = next((folder for folder in (here, *here.parents) if (folder / "recipes").is_dir()), here)
         named = data or (Path(os.environ["KDBENCH_DATA"]) if os.environ.get("KDBENCH_DATA") else None)
         return cls(root, named or root / "data", named is not None)

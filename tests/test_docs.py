@@ -222,7 +222,7 @@ def test_commands_and_their_options_exist() -> None:
     import typer.main
 
     from bench.cli import gpu
-    from bench.cli.app import app
+    from bench.cli.commands import app
 
     known = options(typer.main.get_command(app), "kdbench")
     known["kdbench gpu"] = {*gpu.parser()._option_string_actions}

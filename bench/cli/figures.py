@@ -21,7 +21,7 @@ from bench.record import Record
 from bench.registry import SETS
 from bench.report.curves import Curve, loss_curves, quality_curves
 from bench.report.figures import gallery, heatmap, learning_curves, softened
-from bench.schema import nearest
+from bench.schema import LARGEST, SMALLEST, nearest
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ def temperature(run: str, image: int, temperatures: Sequence[float], profile: Pr
     Raises:
         UsageError: no such run, image or temperature, or the run's logits are not here.
     """
+    if not all(SMALLEST <= t <= LARGEST for t in temperatures):
+        raise UsageError(f"a temperature is a number from {SMALLEST:g} to {LARGEST:g}")
     from bench.train import artifacts
 
-    if min(temperatures) <= 0:
-        raise UsageError("a temperature is above 0")
     project = Project.find()
     trained = resolve_run(project.library(), run, profile)
     logits = artifacts.logits(_artifact(project.store(), trained, run.partition("/")[0])).double().numpy()

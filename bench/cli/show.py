@@ -7,7 +7,7 @@ from dataclasses import replace
 from tabulate import tabulate
 
 from bench import verify as verification
-from bench.cli.progress import tell_unreadable
+from bench.cli.progress import tell_left_out, tell_unreadable
 from bench.cost import forward_flops
 from bench.errors import RecipeError, StoreError
 from bench.files import write_atomic
@@ -19,7 +19,7 @@ from bench.recipe import Library
 from bench.registry import BROKEN, SETS
 from bench.report.render import Format, render
 from bench.report.table import build
-from bench.run import todo
+from bench.run import left_out, todo
 from bench.store import UNSEALED_RECORDS
 
 
@@ -73,12 +73,15 @@ def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int
     planned = plan(library, [table], profile, rows=rows, seeds=seeds).runs
     tell_unreadable(library, [table])
     waiting = {run.key for run in todo(planned.values(), store, retry_diverged=retry_diverged)}
+    hindered = left_out(planned.values(), store, retry_diverged=retry_diverged)
     for run in planned.values():
         record = store.current_record(run)
         state = ("again" if record else "to run") if run.key in waiting else (record.status if record else "waits")
         sources = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
         print(f"{state:8} {run.id}  {run.name} seed {run.seed}{sources}")
-    print(f"profile {profile}: {len(planned) - len(waiting)} done, {len(waiting)} to run")
+    tell_left_out(hindered)
+    done = len(planned) - len(waiting) - len(hindered)
+    print(f"profile {profile}: {done} done, {len(waiting)} to run")
 
 
 def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:

@@ -1,11 +1,13 @@
 """The commands that train, time or fetch; torch is imported here."""
 
-import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.cli.progress import duration, tell_unreadable, watcher
+from bench.cli.folders import make_ready
+from bench.cli.interrupts import interruptible, stop
+from bench.cli.output import needs_a_reader
+from bench.cli.progress import duration, tell_left_out, tell_unreadable, watcher
 from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
@@ -15,12 +17,13 @@ from bench.profiles import Profile
 from bench.project import Project
 from bench.record import Record
 from bench.registry import SETS
-from bench.run import todo, walk
+from bench.run import left_out, todo, walk
 from bench.schema import nearest
 from bench.store import Store
 from bench.train import device as devices
 
 
+@needs_a_reader()
 def run(
     table: str,
     profile: Profile,
@@ -42,14 +45,16 @@ def run(
     side_by_side, costs = num_at_once(at_once, device, len(runs)), project.costs()
     executor = make_executor(store, costs, project.data, device, side_by_side, project.plugins)
     _banner(project, graph, profile, len(runs), devices.name(device), side_by_side)
+    tell_left_out(left_out(graph.runs.values(), store, retry_diverged=retry_diverged))
+    if runs:
+        make_ready(project.results)
     if not project.data_was_named:
         fetch(project, runs)
     count_missing(costs, graph.runs.values())
-    with watcher() as watch:
+    with interruptible(), watcher() as watch:
         summary = walk(runs, executor, watch)
     if summary.ended == "interrupted":
-        print("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
-        sys.exit(130)
+        stop("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {table}{shown}` prints the table")
     if profile != "paper":

@@ -163,19 +163,24 @@ def _work(pipe: "Connection[Any, Any]", given: _Arguments) -> None:
     # An exception, so that a file that is half written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(given.threads)
-    registry.load_plugins(given.plugins)
-    local = Local(Store(*given.results), given.costs, Builder(given.folder, torch.device("cpu")), given.count)
-    inline = Inline(local)
+    registry.load_plugins(given.plugins)  # a run that comes through the pipe may need them
+    inline: Inline | None = None
     with suppress(EOFError, BrokenPipeError):
         while True:
             run, deadline = pipe.recv()
-            local.store.refresh()
             try:
+                inline = inline or _executor(given)
+                inline.store.refresh()
                 inline.submit(run, _Teller(pipe), deadline)
                 pipe.send(("ended", inline.wait()[1]))
-            except KdbenchError as error:
+            except (KdbenchError, OSError) as error:
                 pipe.send(("failed", error))
+
+
+def _executor(given: _Arguments) -> Inline:
+    torch.set_num_threads(given.threads)
+    local = Local(Store(*given.results), given.costs, Builder(given.folder, torch.device("cpu")), given.count)
+    return Inline(local)
 
 
 def _end_with_parent() -> None:

@@ -13,6 +13,8 @@ from bench.schema import PositiveInt, entries, fault, read
 # Keys that say the same thing in several ways: an inner layer's one takes the place of all of an outer one's.
 _INSTEAD = ({"epochs"}, {"iterations"}), ({"decay"}, {"drops", "gamma"})
 
+_PERCENTAGES = {*get_args(Quality), "ensemble"}
+
 
 def merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
     """A block's keys, the inner layer's over the outer's."""
@@ -47,9 +49,10 @@ def cells(node: Node, noun: str, quality: str) -> dict[str, Cell]:
             raise fault(item, f"{noun}: this table's metric is {quality!r}, not {metric!r}")
         if bare and metric == quality:
             raise fault(item, f"{noun}.{metric}: give value, spread, meaning, n, source and protocol")
-        cells[metric] = (
-            Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
-        )
+        cell = Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
+        if cell.value < 0 or (metric in _PERCENTAGES and cell.value > 100):
+            raise fault(item, f"{noun}.{metric}: {cell.value:g} is no {metric}")
+        cells[metric] = cell
     return cells
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from math import comb
 from typing import Any
 
 from yaml.nodes import Node
 
-from bench import schema
+from bench import registry, schema
 from bench.component import Component
 from bench.methods.base import Method
 from bench.recipe.model import STAGE_KEYS, Data, Stage, Subset, Table
-from bench.schedules import Schedule
+from bench.schedules import MOST_STEPS, Schedule
 from bench.schema import entries, fault
+
+MOST_NETWORKS, MOST_SUBSETS = 100, 10_000
 
 
 def check_method(stage: Stage, stated: dict[str, Node], noun: str) -> None:
@@ -47,6 +50,27 @@ def _check_synthesis(stage: Stage, stated: dict[str, Node], noun: str) -> None:
             raise fault(stated[key], f"{noun} makes images with its teacher's network: it takes no {key!r}")
     if stage.schedule.iterations is None:
         raise fault(stated["schedule"], f"{noun} takes 'iterations' an image, not epochs")
+
+
+def check_size(stage: Stage, stated: dict[str, Node], noun: str) -> None:
+    """Its networks, teachers and steps are as many as a process can hold."""
+    for key, count in (("network", len(stage.networks)), ("teacher", len(stage.teachers))):
+        if count > MOST_NETWORKS:
+            raise fault(
+                stated[key], f"{noun}.{key}: at most {MOST_NETWORKS}, which are in memory together; got {count}"
+            )
+    if stage.transfer_set is None and not stage.synthesises:
+        info, part = registry.SETS[stage.data.set], stage.data.train
+        images = info.train if part == "all" else part.size(info.train, info.classes)
+        steps = stage.schedule.steps(-(-images // stage.schedule.batch))
+        if steps > MOST_STEPS:
+            raise fault(stated["schedule"], f"{noun}.schedule: {steps:,} steps; at most {MOST_STEPS:,}")
+
+
+def check_subsets(seeds: int, nets: int, node: Node, noun: str) -> None:
+    """An ensemble is the mean over all subsets of the seeds, each of which is evaluated."""
+    if comb(seeds, nets) > MOST_SUBSETS:
+        raise fault(node, f"{noun}.nets: {seeds} seeds have more than {MOST_SUBSETS:,} subsets of {nets}")
 
 
 def check_claims(table: Table, nodes: dict[str, Node]) -> None:

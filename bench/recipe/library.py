@@ -1,7 +1,9 @@
 """All tables of a folder of recipes, with the references between their rows checked."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import registry
 from bench.errors import RecipeError, UsageError
@@ -9,6 +11,9 @@ from bench.methods.base import Method
 from bench.recipe.model import Ref, Row, Stage, Table
 from bench.recipe.reader import read_table
 from bench.schema import nearest
+
+# A run is handed to a worker process with all that it takes from: Python pickles about 300 such within each other.
+LONGEST_CHAIN = 100
 
 
 @dataclass(frozen=True)
@@ -76,35 +81,71 @@ def load(*folders: Path) -> Library:
             tables[table.name] = table
     library = Library(tables)
     _mark_unreadable(library)
-    for stage in (stage for table in tables.values() for row in table.rows.values() for stage in row.stages):
+    stages = [stage for table in tables.values() for row in table.rows.values() for stage in row.stages]
+    _check_chains(library, stages)
+    for stage in stages:
         for edge, ref in stage.edges.items():
-            _check_acyclic(library, ref, ())
             _check_fits(stage, edge, ref, library.stage(ref))
     return library
 
 
 def _mark_unreadable(library: Library) -> None:
     """Rows that take from an unreadable one cannot be read either, nor those that take from them."""
-    spread = True
-    while spread:
-        spread = False
-        for table in library.tables.values():
-            for name, row in table.rows.items():
-                for ref in [ref for stage in row.stages for ref in stage.edges.values()]:
-                    why = library.row(ref).unreadable
-                    if why and row.stages:
-                        table.rows[name] = row = replace(
-                            row, stages=(), unreadable=f"it takes from {_told(ref)}: {why}"
-                        )
-                        spread = True
+    takers: dict[tuple[str, str], list[tuple[Table, str, Ref]]] = {}
+    for table in library.tables.values():
+        for row in table.rows.values():
+            for ref in (ref for stage in row.stages for ref in stage.edges.values()):
+                library.row(ref)
+                takers.setdefault((ref.table, ref.row), []).append((table, row.name, ref))
+    spread = list(library.unreadable)
+    for place in spread:
+        for table, name, ref in takers.get(place, []):
+            if table.rows[name].stages:
+                why = f"it takes from {_told(ref)}: {library.row(ref).unreadable}"
+                table.rows[name] = replace(table.rows[name], stages=(), unreadable=why)
+                spread.append((table.name, name))
 
 
-def _check_acyclic(library: Library, ref: Ref, path: tuple[Ref, ...]) -> None:
-    if ref in path:
-        cycle = (*path[path.index(ref) :], ref)
-        raise RecipeError(f"{ref.location}: a run would take from itself: {' takes from '.join(map(_told, cycle))}")
-    for edge in library.stage(ref).edges.values():
-        _check_acyclic(library, edge, (*path, ref))
+def _check_chains(library: Library, stages: Iterable[Stage]) -> None:
+    """No run takes from itself, and no chain is longer than can be carried out; each stage is looked at once.
+
+    A walk with a list of its own: a chain may be longer than Python can call.
+    """
+    lengths: dict[int, int] = {}  # by the stage itself: how many runs the longest chain has that ends in it
+    for first in stages:
+        path = [] if id(first) in lengths else [_Step(first, None, iter(first.edges.values()))]
+        while path:
+            stage, _, edges = path[-1]
+            ref = next(edges, None)
+            if ref is None:
+                path.pop()
+                lengths[id(stage)] = 1 + max((lengths[id(library.stage(r))] for r in stage.edges.values()), default=0)
+                if lengths[id(stage)] > LONGEST_CHAIN:
+                    raise RecipeError(
+                        f"{stage.location}: this is run {LONGEST_CHAIN + 1} of a chain in which each takes from the one"
+                        f" before; {LONGEST_CHAIN} at most"
+                    )
+                continue
+            source = library.stage(ref)
+            _check_acyclic(path, source, ref)
+            if id(source) not in lengths:
+                path.append(_Step(source, ref, iter(source.edges.values())))
+
+
+class _Step(NamedTuple):
+    """A stage on the way, the edge by which it was reached, and the edges that are still to be followed."""
+
+    stage: Stage
+    by: Ref | None
+    edges: Iterator[Ref]
+
+
+def _check_acyclic(path: Sequence[_Step], source: Stage, ref: Ref) -> None:
+    on = next((i for i, step in enumerate(path) if step.stage is source), None)
+    if on is not None:
+        cycle = [*(step.by for step in path[on + 1 :] if step.by), ref]
+        told = " takes from ".join(map(_told, [*cycle, cycle[0]]))
+        raise RecipeError(f"{cycle[0].location}: a run would take from itself: {told}")
 
 
 def _told(ref: Ref) -> str:

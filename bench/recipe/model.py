@@ -11,7 +11,7 @@ from bench.methods.base import Method, Synthesiser
 from bench.networks.base import Initial, Network
 from bench.optimizers import Optimizer
 from bench.schedules import Schedule
-from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
+from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
 Quality = Literal["error", "accuracy"]
 Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble"]
@@ -26,6 +26,10 @@ class Subset:
     fraction: Fraction | None = field(default=None, metadata=ALWAYS_IN_KEY)
     per_class: PositiveInt | None = field(default=None, metadata=ALWAYS_IN_KEY)
 
+    def size(self, whole: int, classes: int) -> int:
+        """How many images it has, of a ``whole`` set of so many ``classes``."""
+        return self.per_class * classes if self.per_class else round((self.fraction or 0) * whole)
+
 
 @dataclass(frozen=True)
 class Data:
@@ -37,7 +41,7 @@ class Data:
     crop_padding: NonNegativeInt
     padding_mode: Literal["constant", "reflect"]
     flip: bool
-    mean: tuple[float, ...]
+    mean: tuple[Share, ...]
     std: tuple[Positive, ...]
 
 

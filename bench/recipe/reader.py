@@ -21,11 +21,13 @@ from bench.recipe.model import (
     Ref,
     Row,
     Stage,
+    Subset,
     Table,
     Words,
 )
 from bench.schedules import Decay, Schedule, Steps
 from bench.schema import Distances, entries, fault, named, read
+from bench.text import clipped
 
 C = TypeVar("C", bound=Component)
 
@@ -48,6 +50,8 @@ def read_table(path: Path, shown: str) -> Table:
     nodes = entries(root, "table")
     schema.require(nodes, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
     reader = _Reader(nodes, path, shown)
+    if not nodes["rows"].value:
+        raise fault(nodes["rows"], "rows: at least one")
     rows = {name: reader.row(name, node) for name, node in named(entries(nodes["rows"], "rows"), "rows").items()}
     table = Table(
         name=reader.name,
@@ -56,7 +60,7 @@ def read_table(path: Path, shown: str) -> Table:
         metric=reader.metric,
         columns=read(tuple[Metric, ...], nodes["columns"], "columns"),
         grouped_by=read(str, nodes["grouped_by"], "grouped_by"),
-        margin=read(schema.Positive, nodes["margin"], "margin"),
+        margin=read(schema.Margin, nodes["margin"], "margin"),
         words=reader.optional("words", dict[str, Words], {}),
         rows=rows,
         claims=reader.optional("claims", tuple[Claim, ...], ()),
@@ -102,10 +106,15 @@ class _Reader:
 
     def _distances(self, name: str, node: Node) -> Distances:
         words = read(Words, node, f"words.{name}")
+        if empty := [label for label, word in words.labels.items() if not word]:
+            raise fault(node, f"words.{name}.labels: class {empty[0]!r} has no word")
         file = self.folder / words.distances
-        if not file.is_file():
-            raise fault(node, f"words.{name}: there is no file {words.distances!r} beside this recipe")
-        return Distances(name, file, digest_of(file))
+        try:
+            if not file.is_file():
+                raise fault(node, f"words.{name}: there is no file {words.distances!r} beside this recipe")
+            return Distances(name, file, digest_of(file))
+        except OSError as error:
+            raise fault(node, f"words.{name}: {clipped(words.distances)}: {error.strerror}") from None
 
     def row(self, name: str, node: Node) -> Row:
         own = entries(node, f"row {name}")
@@ -121,8 +130,10 @@ class _Reader:
             except UnknownComponent as error:
                 unreadable = str(error)
         seeds = blocks.seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
+        nets = blocks.nets(own.get("nets", self.nodes.get("nets")), len(seeds), noun)
         if stages:
             self._check_last(stages[-1], seeds, noun)
+            checks.check_subsets(len(seeds), nets, own.get("nets", node), noun)
             checks.check_assumed(own, stages, f"{noun}.assumed")
         return Row(
             name=name,
@@ -132,7 +143,7 @@ class _Reader:
             seeds=seeds,
             report=self._report(own, stages, node, noun) if stages else "first",
             priority=blocks.priorities(own.get("priority"), len(seeds), noun),
-            nets=blocks.nets(own.get("nets", self.nodes.get("nets")), len(seeds), noun),
+            nets=nets,
             published=blocks.cells(own["published"], f"{noun}.published", self.metric) if stages else {},
             unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
             assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
@@ -190,6 +201,7 @@ class _Reader:
             **({"networks": ()} | values),
         )
         checks.check_method(stage, stated, noun)
+        checks.check_size(stage, stated, noun)
         return stage
 
     def _method(self, node: Node, noun: str) -> Method | Synthesiser:
@@ -207,11 +219,23 @@ class _Reader:
         for key in ("mean", "std"):
             if len(getattr(data, key)) != registry.SETS[data.set].channels:
                 raise fault(nodes[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
+        if data.crop_padding >= (size := registry.SETS[data.set].size):
+            says = f"must stay below the side of an image, {size}: a crop beyond it would show nothing of the image"
+            raise fault(nodes["crop_padding"], f"{noun}.data.crop_padding: {says}")
         for key in ("train", "test"):
             part = getattr(data, key)
-            if part != "all" and (part.fraction is None) == (part.per_class is None):
-                raise fault(nodes[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
+            if part != "all":
+                self._check_part(part, data.set, key, nodes[key], f"{noun}.data.{key}")
         return data
+
+    def _check_part(self, part: Subset, set_name: str, split: str, node: Node, noun: str) -> None:
+        """It is one of the two kinds, and has images."""
+        if (part.fraction is None) == (part.per_class is None):
+            raise fault(node, f"{noun}: give fraction or per_class, one of the two")
+        info = registry.SETS[set_name]
+        whole: int = getattr(info, split)
+        if not 0 < part.size(whole, info.classes) <= whole:
+            raise fault(node, f"{noun}: {part.size(whole, info.classes)} images, of the {whole} of {set_name}")
 
     def _schedule(self, nodes: dict[str, Node], node: Node, noun: str) -> Schedule:
         """A schedule whose decay is named, or that says the drops and the gamma of steps itself."""
@@ -278,8 +302,8 @@ class _Reader:
         place, hash_, seed = text.partition("#")
         if not hash_ and "/" not in text and text:
             return Ref(self.name, row, text, None, blocks.location(node))
-        if not (seed == "same" or seed.isdecimal()):
-            raise fault(node, f"row {row}: {text!r} names no seed; write {place}#1 or {place}#same")
+        if not (seed == "same" or (seed.isdecimal() and len(seed) <= 18)):
+            raise fault(node, f"row {row}: {clipped(text)!r} names no seed; write {clipped(place)}#1 or {place}#same")
         table, _, row = place.rpartition("/")
         row, _, stage = row.partition(".")
         return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), blocks.location(node))

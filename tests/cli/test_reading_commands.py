@@ -176,6 +176,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(kdbench: Kdbench, arguments: list
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "0", "1e-320", "1e400"])
+def test_a_temperature_or_a_budget_that_is_none(kdbench: Kdbench, number: str) -> None:
+    message = "kdbench: a temperature is a number from 1e-18 to 1e+18\n"
+    assert kdbench("figure", "temperature", "efficiency/mnist-teacher#1", f"--at={number}") == (2, "", message)
+    if number != "1e-320":
+        code, _, err = kdbench("gpu", f"--budget={number}")
+        assert (code, f"--budget: {number} is no number of seconds above 0" in err) == (2, True)
+
+
 @pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], SIMILARITY])
 def test_a_broken_recipe_is_one_line_with_its_place(kdbench: Kdbench, tmp_path: Path, command: list[str]) -> None:
     write(tmp_path, changed(SMALL, ("metric: error\n", "metrc: error\n")))

@@ -78,6 +78,21 @@ def test_a_damaged_artifact_is_not_used(finished, kdbench):
     assert len(err.splitlines()) == 1
 
 
+def test_a_teacher_that_diverged_is_trained_once_until_it_is_asked_for_again(project, kdbench):
+    recipe = project / "recipes" / "tiny" / "table.yaml"
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("lr: 0.05", "lr: 1.0e+9"), encoding="utf-8")
+    retry = "`kdbench run tiny --profile paper --retry-diverged` trains it again"
+    why = f"its teacher, tiny/vanilla seed 1, diverged; {retry}"
+    code, out, _ = kdbench(*KD, "--at-once", "1")
+    assert (code, "tiny/vanilla seed 1: diverged" in out, f"tiny/kd seed 1: left out, {why}" in out) == (0, True, True)
+    for command in (KD, (*KD, "--dry-run"), ("gpu", "--budget", "20", "--table", "tiny", *GPU)):
+        code, out, err = kdbench(*command)
+        assert (code, err, f"tiny/kd seed 1: left out, {why}\n" in out) == (0, "", True)
+    assert all(record["replica"] == 1 for record in records(project))
+    kdbench(*KD, "--retry-diverged")
+    assert by_name(project)["tiny/vanilla", 1]["replica"] == 2
+
+
 WITHOUT = """
 for name in "gensim fvcore pydantic matplotlib pandas tabulate scipy torchvision typer rich".split():
     sys.modules[name] = None
