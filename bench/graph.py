@@ -165,7 +165,7 @@ class _Planner:
         self.library, self.profile = library, profile
         self.graph = Graph()
         # By the stage itself: two stages may say the same, or stand on one line.
-        self.made: dict[tuple[int, int], Run] = {}
+        self.made: dict[tuple[int, int, int | None], Run] = {}
         self.resized: dict[int, Stage] = {}
 
     def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
@@ -173,7 +173,7 @@ class _Planner:
         runs: dict[int, Run] = {}
         for seed, priority in zip(row.seeds, row.priority, strict=True):
             if seed in (kept or seeds):
-                runs[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed)
+                runs[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed, row.sources.get(seed))
                 self._raise_priority(runs[seed], priority)
         if runs:
             self.graph.rows[table.name, row.name] = runs
@@ -188,12 +188,13 @@ class _Planner:
         self.graph.ensembles[table.name, row.name] = run
         self.graph.priority[run.key] = min(row.priority)
 
-    def run(self, stage: Stage, name: str, seed: int) -> Run:
-        seed = stage.seed if stage.seed is not None else seed
-        if (id(stage), seed) not in self.made:
-            sources = {edge: self._source(ref, seed) for edge, ref in stage.edges.items()}
-            self.made[id(stage), seed] = self._kept(Run(name, self.profile, seed, self._under(stage), sources))
-        return self.made[id(stage), seed]
+    def run(self, stage: Stage, name: str, seed: int, source: int | None) -> Run:
+        """The run of a stage for a seed of its row, and for the ``source`` of that seed, where the row names some."""
+        seed = _number(stage.seed, seed, source)
+        if (id(stage), seed, source) not in self.made:
+            sources = {edge: self._source(ref, name, seed, source) for edge, ref in stage.edges.items()}
+            self.made[id(stage), seed, source] = self._kept(Run(name, self.profile, seed, self._under(stage), sources))
+        return self.made[id(stage), seed, source]
 
     def _under(self, stage: Stage) -> Stage:
         """The stage as the profile carries it out, the same one for all seeds: what it says is worked out once."""
@@ -201,10 +202,14 @@ class _Planner:
             self.resized[id(stage)] = apply_profile(stage, self.profile)
         return self.resized[id(stage)]
 
-    def _source(self, ref: Ref, seed: int) -> Run:
-        stage = self.library.stage(ref)
-        last = stage is self.library.row(ref).stages[-1]
-        return self.run(stage, f"{ref.table}/{ref.row}" + ("" if last else f".{stage.name}"), ref.seed or seed)
+    def _source(self, ref: Ref, name: str, seed: int, source: int | None) -> Run:
+        stage, row = self.library.stage(ref), self.library.row(ref)
+        place = f"{ref.table}/{ref.row}"
+        seed = _number(ref.seed, seed, source)
+        # An earlier stage of the same row has its source; another row has sources of its own.
+        if name.partition(".")[0] != place:
+            source = row.sources.get(seed)
+        return self.run(stage, place + ("" if stage is row.stages[-1] else f".{stage.name}"), seed, source)
 
     def _kept(self, run: Run) -> Run:
         """Two rows that say the same are one run: the first one's name is shown."""
@@ -215,6 +220,14 @@ class _Planner:
         self.graph.priority[run.key] = max(self.graph.priority[run.key], priority)
         for source in run.sources.values():
             self._raise_priority(source, priority)
+
+
+def _number(said: int | str | None, seed: int, source: int | None) -> int:
+    """The seed that a stage or an edge names: one of its own, that of the row, or the row's ``source``."""
+    if said == "source":
+        assert source is not None, "the reader lets no 'source' pass without 'sources'"
+        return source
+    return seed if said is None else int(said)
 
 
 def _hash(value: Any) -> str:

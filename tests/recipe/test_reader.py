@@ -390,13 +390,28 @@ SHAPES = [
 REFERENCES = [
     ("better: kd,", "better: kdd,", "claims: 'kdd' is no row; did you mean 'kd'?", "- {text"),
     ("worse: plain", "worse: nothing", "claims: 'nothing' trains nothing", "- {text"),
-    (KD, KD.replace("#1", "#"), "row kd: 'large#' names no seed; write large#1 or large#same", "teacher: large#"),
-    (KD, KD.replace("#1", "#one"), "row kd: 'large#one' names no seed; write large#1 or large#same", "teacher: large"),
-    (KD, KD.replace("#1", "#²"), "row kd: 'large#²' names no seed; write large#1 or large#same", "teacher: large"),
+    (
+        KD,
+        KD.replace("#1", "#"),
+        "row kd: 'large#' names no seed; write large#1, large#same or large#source",
+        "teacher: large#",
+    ),
+    (
+        KD,
+        KD.replace("#1", "#one"),
+        "row kd: 'large#one' names no seed; write large#1, large#same or large#source",
+        "teacher: large",
+    ),
+    (
+        KD,
+        KD.replace("#1", "#²"),
+        "row kd: 'large#²' names no seed; write large#1, large#same or large#source",
+        "teacher: large",
+    ),
     (
         KD,
         KD.replace("large#1", "small/large"),
-        "row kd: 'small/large' names no seed; write small/large#1 or small/large#same",
+        "row kd: 'small/large' names no seed; write small/large#1, small/large#same or small/large#source",
         "teacher: small/large",
     ),
     (KD, KD.replace("large#1", "''"), "row kd: '' names no seed", "teacher: ''"),
