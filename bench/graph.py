@@ -181,8 +181,12 @@ class _Planner:
             self._add_ensemble(table, row, runs)
 
     def _add_ensemble(self, table: Table, row: Row, runs: dict[int, Run]) -> None:
-        """An evaluation over all seeds of a row, in ensembles of as many networks as the published one."""
-        members, last = {str(seed): run for seed, run in runs.items()}, next(iter(runs.values()))
+        """An evaluation over all seeds of a row, in ensembles of as many networks as the published one.
+
+        Where the paper has one source for all its networks, over the seeds that share the first seed's.
+        """
+        last, first = next(iter(runs.values())), row.sources.get(row.seeds[0])
+        members = {str(seed): run for seed, run in runs.items() if row.sources.get(seed) == first}
         size = min(row.nets, len(members))
         run = self._kept(Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size))
         self.graph.ensembles[table.name, row.name] = run

@@ -1,7 +1,7 @@
 """How often each rule is wrong, by simulation: 20,000 tables of which the truth is known, judged by the code itself.
 
-Two rates of every rule: how often a true value is called *not reproduced* (a false alarm), and how often one that is off,
-or a gain that is none, passes. Percentages; one standard error of the simulation is at most 0.35.
+Two rates of every rule: how often a true value is called *not reproduced* (a false alarm), and how often one that is
+off, or a gain that is none, passes. Percentages; one standard error of the simulation is at most 0.35.
 """
 
 from collections import Counter
