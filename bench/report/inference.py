@@ -125,10 +125,11 @@ def error_of_difference(ours: Nested, published: Cell, *, together: bool) -> Sta
 
 def _sum(squares: Sequence[tuple[float, int]], limit: float) -> StandardError:
     """The standard error whose variance is the sum of independent mean squares (Satterthwaite)."""
-    total = sum(square for square, _ in squares)
-    if total == 0:
-        return StandardError(0.0, squares[0][1], limit)
-    return StandardError(sqrt(total), total**2 / sum(square**2 / dof for square, dof in squares if square), limit)
+    varying = [(square, dof) for square, dof in squares if square] or squares[:1]
+    total = sum(square for square, _ in varying)
+    if len(varying) == 1:
+        return StandardError(sqrt(total), varying[0][1], limit)
+    return StandardError(sqrt(total), total**2 / sum(square**2 / dof for square, dof in varying), limit)
 
 
 def quantile(dof: float, p: float) -> float:
