@@ -58,7 +58,7 @@ def nearest(hypotheses: Iterable[tuple[Row, tuple[Measured, ...]]], compared: Co
         f"{m.mean:.2f} ({m.protocol}, {m.mean - published:+.2f})" for m in measured if m.mean is not None
     )
     chosen = f", the nearest of {len(fits)} hypotheses, chosen after the fact" if len(fits) > 1 else ""
-    return f'the hypothesis "{row.label}" gives {means}{chosen}'
+    return f'the hypothesis "{row.label}" ({row.group}) gives {means}{chosen}'
 
 
 def _levelled(record: Record) -> bool:

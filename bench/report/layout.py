@@ -219,7 +219,7 @@ def _statistics(report: Report) -> Iterator[str]:
         f" {1 - (1 - SIGNIFICANCE) ** cells:.0%}. Holm: the p-value corrected for that."
     )
     if any("interim" in verdict.conditions for verdict in verdicts):
-        yield "Interim: some planned seeds are missing; who looks after each seed sees more false alarms than 5 %."
+        yield "Interim: some planned seeds are still to come; to look again after each one raises false alarms."
 
 
 def _training(report: Report) -> Grid:

@@ -100,7 +100,7 @@ def combine(verdicts: Mapping[str, Verdict]) -> Verdict:
     known = [v for v in verdicts.values() if v.p is not None and v.detectable is not None]
     combined = Verdict(
         word,
-        "; ".join(f"{name} epoch: {v.reason if agreed else v.word}" for name, v in verdicts.items()),
+        "; ".join(f"{name} epoch: {v.reason if agreed or v.word in OPEN else v.word}" for name, v in verdicts.items()),
         min(v.n for v in verdicts.values()),
         p=max((v.p for v in known if v.p is not None), default=None),
         detectable=max((v.detectable for v in known if v.detectable is not None), default=None),

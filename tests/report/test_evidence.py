@@ -64,7 +64,7 @@ def test_a_part_of_the_seeds_is_interim(tmp_path: Path) -> None:
     results = Results(tmp_path)
     fill(results, "plain", NEAR[:2])
     assert word(results.line("plain")) == "reproduced, interim"
-    assert "Interim: some planned seeds are missing" in render(results.report(), "text")
+    assert "Interim: some planned seeds are still to come" in render(results.report(), "text")
     results.add("plain", (29.95, 29.95), seed=3)
     assert word(results.line("plain")) == "reproduced"
     assert "Interim" not in render(results.report(), "text")
@@ -221,10 +221,12 @@ def test_the_nearest_of_several_hypotheses_is_told_beside_the_verdict(tmp_path: 
     fill(results, "plain", FAR)
     assert notes_of(results.report(), "plain", "verdict") == []
     fill(results, "control", [30.4, 30.6])
-    assert notes_of(results.report(), "plain", "verdict") == ['the hypothesis "Control" gives 30.50 (last, +0.50)']
+    assert notes_of(results.report(), "plain", "verdict") == [
+        'the hypothesis "Control" (Small) gives 30.50 (last, +0.50)'
+    ]
     fill(results, "large", [29.7, 29.9])
     assert notes_of(results.report(), "plain", "verdict") == [
-        'the hypothesis "Not counted yet" gives 29.80 (last, -0.20), the nearest of 2 hypotheses, chosen after the fact'
+        'the hypothesis "Not counted yet" (Large) gives 29.80 (last, -0.20), the nearest of 2 hypotheses, chosen after the fact'
     ]
     # Never instead of it.
     assert results.line("plain").measured[0].mean == pytest.approx(32.0)
