@@ -226,7 +226,8 @@ def test_the_nearest_of_several_hypotheses_is_told_beside_the_verdict(tmp_path: 
     ]
     fill(results, "large", [29.7, 29.9])
     assert notes_of(results.report(), "plain", "verdict") == [
-        'the hypothesis "Not counted yet" (Large) gives 29.80 (last, -0.20), the nearest of 2 hypotheses, chosen after the fact'
+        'the hypothesis "Not counted yet" (Large) gives 29.80 (last, -0.20),'
+        " the nearest of 2 hypotheses, chosen after the fact"
     ]
     # Never instead of it.
     assert results.line("plain").measured[0].mean == pytest.approx(32.0)
