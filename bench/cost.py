@@ -9,7 +9,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -176,8 +176,12 @@ def _sum(values: Sequence[int | None]) -> int | None:
 def iterations(library: Library, table: Table, row: Row) -> int:
     """Training steps of the distinct runs of a row's own stages, for as many networks as the published row trained.
 
-    A stage with a seed of its own is one run for all of them. What another row trained does not count.
+    A stage with a seed of its own is one run for all of them, and so is a ``source``: of that the paper has one. What
+    another row trained does not count.
     """
+    one = dict.fromkeys(row.sources, next(iter(row.sources.values()), 0))
+    published = replace(table, rows={**table.rows, row.name: replace(row, sources=one)})
+    library = Library({**library.tables, table.name: published})
     planned = plan(library, [table.name], "paper", rows=[row.name], seeds=row.seeds[: row.nets]).runs.values()
     return sum(steps_taken(run) for run in planned if run.kind == "train" and run.stage in row.stages)
 

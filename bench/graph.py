@@ -157,7 +157,7 @@ class _Planner:
         self.library, self.profile = library, profile
         self.graph = Graph()
         # By the stage itself: two stages may say the same, or stand on one line.
-        self.made: dict[tuple[int, int], Run] = {}
+        self.made: dict[tuple[int, int, int | None], Run] = {}
         self.resized: dict[int, Stage] = {}
 
     def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
@@ -165,7 +165,7 @@ class _Planner:
         runs: dict[int, Run] = {}
         for seed, priority in zip(row.seeds, row.priority, strict=True):
             if seed in (kept or seeds):
-                runs[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed)
+                runs[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed, row.sources.get(seed))
                 self._raise_priority(runs[seed], priority)
         if runs:
             self.graph.rows[table.name, row.name] = runs
@@ -173,19 +173,24 @@ class _Planner:
             self._add_ensemble(table, row, runs)
 
     def _add_ensemble(self, table: Table, row: Row, runs: dict[int, Run]) -> None:
-        """An evaluation over all seeds of a row, in ensembles of as many networks as the published one."""
-        members, last = {str(seed): run for seed, run in runs.items()}, next(iter(runs.values()))
+        """An evaluation over all seeds of a row, in ensembles of as many networks as the published one.
+
+        Where the paper has one source for all its networks, over the seeds that share the first seed's.
+        """
+        last, first = next(iter(runs.values())), row.sources.get(row.seeds[0])
+        members = {str(seed): run for seed, run in runs.items() if row.sources.get(seed) == first}
         size = min(row.nets, len(members))
         run = self._kept(Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size))
         self.graph.ensembles[table.name, row.name] = run
         self.graph.priority[run.key] = min(row.priority)
 
-    def run(self, stage: Stage, name: str, seed: int) -> Run:
-        seed = stage.seed if stage.seed is not None else seed
-        if (id(stage), seed) not in self.made:
-            sources = {edge: self._source(ref, seed) for edge, ref in stage.edges.items()}
-            self.made[id(stage), seed] = self._kept(Run(name, self.profile, seed, self._under(stage), sources))
-        return self.made[id(stage), seed]
+    def run(self, stage: Stage, name: str, seed: int, source: int | None) -> Run:
+        """The run of a stage for a seed of its row, and for the ``source`` of that seed, where the row names some."""
+        seed = _number(stage.seed, seed, source)
+        if (id(stage), seed, source) not in self.made:
+            sources = {edge: self._source(ref, name, seed, source) for edge, ref in stage.edges.items()}
+            self.made[id(stage), seed, source] = self._kept(Run(name, self.profile, seed, self._under(stage), sources))
+        return self.made[id(stage), seed, source]
 
     def _under(self, stage: Stage) -> Stage:
         """The stage as the profile carries it out, the same one for all seeds: what it says is worked out once."""
@@ -193,10 +198,14 @@ class _Planner:
             self.resized[id(stage)] = apply_profile(stage, self.profile)
         return self.resized[id(stage)]
 
-    def _source(self, ref: Ref, seed: int) -> Run:
-        stage = self.library.stage(ref)
-        last = stage is self.library.row(ref).stages[-1]
-        return self.run(stage, f"{ref.table}/{ref.row}" + ("" if last else f".{stage.name}"), ref.seed or seed)
+    def _source(self, ref: Ref, name: str, seed: int, source: int | None) -> Run:
+        stage, row = self.library.stage(ref), self.library.row(ref)
+        place = f"{ref.table}/{ref.row}"
+        seed = _number(ref.seed, seed, source)
+        # An earlier stage of the same row has its source; another row has sources of its own.
+        if name.partition(".")[0] != place:
+            source = row.sources.get(seed)
+        return self.run(stage, place + ("" if stage is row.stages[-1] else f".{stage.name}"), seed, source)
 
     def _kept(self, run: Run) -> Run:
         """Two rows that say the same are one run: the first one's name is shown."""
@@ -222,6 +231,14 @@ def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[
 def id_of(key: str, profile: str, versions: Mapping[str, int], sources: Mapping[str, str]) -> str:
     """The id of a run, from its key, the versions of its components and the ids of what it takes from."""
     return f"{profile}-{_hash({'key': key, 'versions': dict(versions), 'sources': dict(sources)})}"
+
+
+def _number(said: int | str | None, seed: int, source: int | None) -> int:
+    """The seed that a stage or an edge names: one of its own, that of the row, or the row's ``source``."""
+    if said == "source":
+        assert source is not None, "the reader lets no 'source' pass without 'sources'"
+        return source
+    return seed if said is None else int(said)
 
 
 def _hash(value: Any) -> str:

@@ -148,7 +148,7 @@ def estimate(
     row: Rows = None,
     device: DeviceOption = None,
 ) -> None:
-    """Time, memory and FLOPs of a table on this machine, from a few timed steps; trains nothing."""
+    """Time and FLOPs of a table on this machine, from a few timed steps, and the seeds that its verdicts need."""
     from bench.cli import work
 
     work.estimate(table, profile, row or [], device)

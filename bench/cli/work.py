@@ -15,8 +15,12 @@ from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, Run, plan
 from bench.profiles import Profile
 from bench.project import Project
+from bench.recipe import Table
 from bench.record import Record
 from bench.registry import SETS
+from bench.report.model import Report
+from bench.report.needs import needs
+from bench.report.table import build
 from bench.run import left_out, todo, walk
 from bench.schema import nearest
 from bench.store import Store
@@ -135,6 +139,21 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device_name: str
             f"  {each:11.2e}  {title}",
         )
     print(f"in all {duration(total)}, {flops:.2e} FLOPs")
+    _tell_needs(build(library, table, store, costs), library.table(table))
+
+
+def _tell_needs(report: Report, table: Table) -> None:
+    """How many seeds each verdict needs, at the spread seen so far or at that of the table's other rows."""
+    if all(line.margin is None for line in report.lines):
+        return
+    found = list(needs(report, table))
+    print("\nseeds that a verdict needs, each with a source of its own, for a 95 % interval within twice the margin:")
+    if not found:
+        print("not known yet: no row has two runs in the paper profile")
+    for need in found:
+        seeds = "no number, the spread is too wide" if need.seeds is None else f"{need.seeds} (done: {need.done})"
+        spread = "seen" if need.seen else "typical of this table"
+        print(f"{need.row}: {seeds}; standard deviation {need.sd:.2f} {spread}, margin {need.margin:.3g}")
 
 
 def prepare(sets: Sequence[str], data: Path | None) -> None:

@@ -76,6 +76,16 @@ def priorities(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
     return values
 
 
+def sources(node: Node | None, seeds: tuple[int, ...], noun: str) -> dict[int, int]:
+    """By seed, what ``source`` stands for in a row's stages; empty where the row does not say."""
+    if node is None:
+        return {}
+    values: tuple[int, ...] = read(tuple[PositiveInt, ...], node, f"{noun}.sources")
+    if len(values) != len(seeds):
+        raise fault(node, f"{noun}.sources: {len(seeds)} seeds but {len(values)} numbers")
+    return dict(zip(seeds, values, strict=True))
+
+
 def nets(node: Node | None, seeds: int, noun: str) -> int:
     """How many networks a published row trained; our seeds stand for them where its iterations are summed."""
     nets: int = 1 if node is None else read(PositiveInt, node, f"{noun}.nets")

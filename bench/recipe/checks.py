@@ -9,6 +9,7 @@ from yaml.nodes import Node
 
 from bench import registry, schema
 from bench.component import Component
+from bench.errors import RecipeError
 from bench.methods.base import Method
 from bench.recipe.model import STAGE_KEYS, Data, Stage, Subset, Table
 from bench.schedules import MOST_STEPS, Schedule
@@ -83,6 +84,34 @@ def check_claims(table: Table, nodes: dict[str, Node]) -> None:
                 raise fault(nodes["claims"].value[i], f"claims: {name!r} {says}")
         if claim.alike and "ensemble" not in table.columns:
             raise fault(nodes["claims"].value[i], "claims: 'alike: ensembles' needs the column 'ensemble'")
+
+
+def check_named_rows(table: Table) -> None:
+    """A hypothesis and a bound are trained, unscored rows of the same table; what they belong to is scored."""
+    for row in table.rows.values():
+        for key in ("hypothesis_of", "bounded_by"):
+            name = getattr(row, key)
+            if name is None:
+                continue
+            noun = f"{row.location}: row {row.name}.{key}"
+            if name not in table.rows:
+                raise RecipeError(f"{noun}: no row {name!r}; {schema.nearest(name, table.rows)}")
+            if row.unreadable or table.rows[name].unreadable:
+                continue
+            scored, aside = (table.rows[name], row) if key == "hypothesis_of" else (row, table.rows[name])
+            if table.metric not in scored.published or scored.unscored:
+                raise RecipeError(f"{noun}: {scored.name!r} has no verdict")
+            if not aside.unscored:
+                raise RecipeError(f"{noun}: {aside.name!r} has a verdict of its own; mark it 'unscored'")
+
+
+def check_sources(nodes: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
+    """A row whose stages take a ``source`` says which, and no other row does."""
+    takes = [stage for stage in stages if "source" in (stage.seed, *(ref.seed for ref in stage.edges.values()))]
+    if takes and "sources" not in nodes:
+        raise RecipeError(f"{takes[0].location}: {noun}: 'source' needs 'sources', one number for each seed of the row")
+    if "sources" in nodes and not takes:
+        raise fault(nodes["sources"], f"{noun}.sources: no stage takes a 'source'; write ROW#source or 'seed: source'")
 
 
 def check_assumed(nodes: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:

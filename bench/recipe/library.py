@@ -48,10 +48,8 @@ class Library:
         row = self.row(ref)
         if not row.stages:
             raise RecipeError(f"{ref.location}: row {ref.row!r} {row.unreadable or 'trains nothing'}")
-        if ref.seed is not None and ref.seed not in row.seeds:
-            raise RecipeError(
-                f"{ref.location}: row {ref.row!r} has no seed {ref.seed}; its seeds are {list(row.seeds)}"
-            )
+        if isinstance(ref.seed, int):
+            _check_seed(ref, ref.seed, row)
         stages = {s.name: s for s in row.stages}
         if ref.stage and ref.stage not in stages:
             raise RecipeError(
@@ -81,12 +79,30 @@ def load(*folders: Path) -> Library:
             tables[table.name] = table
     library = Library(tables)
     _mark_unreadable(library)
-    stages = [stage for table in tables.values() for row in table.rows.values() for stage in row.stages]
-    _check_chains(library, stages)
-    for stage in stages:
-        for edge, ref in stage.edges.items():
-            _check_fits(stage, edge, ref, library.stage(ref))
+    rows = [(table, row) for table in tables.values() for row in table.rows.values()]
+    _check_chains(library, [stage for _, row in rows for stage in row.stages])
+    for table, row in rows:
+        _check_comparison(library, table, row)
+        for stage in row.stages:
+            for edge, ref in stage.edges.items():
+                _check_fits(stage, edge, ref, library.stage(ref))
+                for source in row.sources.values() if ref.seed == "source" else ():
+                    _check_seed(ref, source, library.row(ref))
     return library
+
+
+def _check_seed(ref: Ref, seed: int, row: Row) -> None:
+    if seed not in row.seeds:
+        raise RecipeError(f"{ref.location}: row {ref.row!r} has no seed {seed}; its seeds are {list(row.seeds)}")
+
+
+def _check_comparison(library: Library, table: Table, row: Row) -> None:
+    """What a published number is compared with is a published number too."""
+    if row.compared_with is None:
+        return
+    for one in (row, library.row(row.compared_with)):
+        if table.metric not in one.published and not one.unreadable:
+            raise RecipeError(f"{row.location}: row {row.name}.compared_with: {one.name!r} publishes no {table.metric}")
 
 
 def _mark_unreadable(library: Library) -> None:

@@ -47,12 +47,15 @@ class Data:
 
 @dataclass(frozen=True)
 class Ref:
-    """An edge to another run: ``[table/]row[.stage]#seed``; seed None is ``#same``. ``location`` is file:line."""
+    """An edge to another run: ``[table/]row[.stage]#seed``; seed None is ``#same``. ``location`` is file:line.
+
+    ``#source`` is the source of the row's seed, see :class:`Row`.
+    """
 
     table: str
     row: str
     stage: str
-    seed: int | None
+    seed: int | Literal["source"] | None
     location: str
 
 
@@ -88,7 +91,7 @@ class Stage:
     teachers: tuple[Ref, ...] = field(default=(), metadata=_edge("teacher"))
     init: Ref | None = field(default=None, metadata=_edge())
     transfer_set: Ref | None = field(default=None, metadata=_edge())
-    seed: PositiveInt | None = field(default=None, metadata=NEVER_IN_KEY)
+    seed: PositiveInt | Literal["source"] | None = field(default=None, metadata=NEVER_IN_KEY)
     teacher_cache: Literal["auto", "off"] = field(default="auto", metadata=NEVER_IN_KEY)
     location: str = field(default="", metadata={**NEVER_IN_KEY, "recipe_key": None})
 
@@ -140,6 +143,12 @@ class Row:
     One that is ``unreadable``, for want of a plug-in, has no stages either: that is why.
 
     ``nets`` is how many networks the paper trained for its row, one a seed, whatever the number of our ``seeds``.
+    ``sources`` gives, by seed, what ``source`` stands for in its stages: the seed of a teacher, or of a first stage, of
+    which the paper has one for all its networks.
+
+    A row may name others: ``compared_with`` one whose published number its own is set against in the paper,
+    ``hypothesis_of`` the scored one that this unscored row might explain, ``bounded_by`` an unscored one with the same
+    network, trained until it gets no better.
     """
 
     name: str
@@ -150,12 +159,16 @@ class Row:
     report: Literal["first", "mean"]
     priority: tuple[float, ...]
     nets: int = 1
+    sources: Mapping[int, int] = field(default_factory=dict)
     published: dict[str, Cell] = field(default_factory=dict)
     unscored: str | None = None
     assumed: dict[str, str] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unreadable: str | None = None
+    compared_with: Ref | None = None
+    hypothesis_of: str | None = None
+    bounded_by: str | None = None
     location: str = ""
 
 

@@ -34,7 +34,7 @@ C = TypeVar("C", bound=Component)
 ROW_KEYS = (
     *STAGE_KEYS,
     *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
-    *("unscored", "assumed", "deviations", "notes"),
+    *("unscored", "assumed", "deviations", "notes", "sources", "compared_with", "hypothesis_of", "bounded_by"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
 TABLE_KEYS = (
@@ -70,6 +70,7 @@ def read_table(path: Path, shown: str) -> Table:
         location=blocks.location(nodes["table"]),
     )
     checks.check_claims(table, nodes)
+    checks.check_named_rows(table)
     if not any(row.unreadable for row in rows.values()):
         checks.check_assumed(nodes, [stage for row in rows.values() for stage in row.stages], "assumed")
     return table
@@ -135,21 +136,30 @@ class _Reader:
             self._check_last(stages[-1], seeds, noun)
             checks.check_subsets(len(seeds), nets, own.get("nets", node), noun)
             checks.check_assumed(own, stages, f"{noun}.assumed")
+            checks.check_sources(own, stages, noun)
+
+        def said(key: str, kind: Any, default: Any) -> Any:
+            return read(kind, own[key], f"{noun}.{key}") if key in own else default
+
         return Row(
             name=name,
-            label=read(str, own["label"], f"{noun}.label"),
-            group=read(str, own["group"], f"{noun}.group"),
+            label=said("label", str, ""),
+            group=said("group", str, ""),
             stages=stages,
             seeds=seeds,
             report=self._report(own, stages, node, noun) if stages else "first",
             priority=blocks.priorities(own.get("priority"), len(seeds), noun),
             nets=nets,
+            sources=blocks.sources(own.get("sources"), seeds, noun),
             published=blocks.cells(own["published"], f"{noun}.published", self.metric) if stages else {},
-            unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
-            assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
-            deviations=read(tuple[str, ...], own["deviations"], f"{noun}.deviations") if "deviations" in own else (),
-            notes=read(tuple[str, ...], own["notes"], f"{noun}.notes") if "notes" in own else (),
+            unscored=said("unscored", str, None),
+            assumed=said("assumed", dict[str, str], {}),
+            deviations=said("deviations", tuple[str, ...], ()),
+            notes=said("notes", tuple[str, ...], ()),
             unreadable=unreadable,
+            compared_with=self._row_named(own["compared_with"], noun) if "compared_with" in own else None,
+            hypothesis_of=said("hypothesis_of", str, None),
+            bounded_by=said("bounded_by", str, None),
             location=blocks.location(node),
         )
 
@@ -302,11 +312,18 @@ class _Reader:
         place, hash_, seed = text.partition("#")
         if not hash_ and "/" not in text and text:
             return Ref(self.name, row, text, None, blocks.location(node))
-        if not (seed == "same" or (seed.isdecimal() and len(seed) <= 18)):
-            raise fault(node, f"row {row}: {clipped(text)!r} names no seed; write {clipped(place)}#1 or {place}#same")
+        if not (seed in ("same", "source") or (seed.isdecimal() and len(seed) <= 18)):
+            at = clipped(place)
+            raise fault(node, f"row {row}: {clipped(text)!r} names no seed; write {at}#1, {at}#same or {at}#source")
+        number: Any = {"same": None, "source": "source"}[seed] if not seed.isdecimal() else int(seed)
         table, _, row = place.rpartition("/")
         row, _, stage = row.partition(".")
-        return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), blocks.location(node))
+        return Ref(table or self.name, row, stage, number, blocks.location(node))
+
+    def _row_named(self, node: Node, noun: str) -> Ref:
+        """``[table/]row``, whatever the seed."""
+        table, _, row = str(read(str, node, f"{noun}.compared_with")).rpartition("/")
+        return Ref(table or self.name, row, "", None, blocks.location(node))
 
     def _report(self, own: dict[str, Node], stages: tuple[Stage, ...], node: Node, noun: str) -> Any:
         group = bool(stages) and len(stages[-1].networks) > 1

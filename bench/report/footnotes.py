@@ -10,6 +10,7 @@ from bench.recipe import Ref, Row, Schedule, Stage
 from bench.recipe.model import STAGE_KEYS
 from bench.report.cells import Samples
 from bench.report.model import CostCell
+from bench.report.sources import Sources
 from bench.schema import Distances
 
 
@@ -59,12 +60,22 @@ def run_notes(samples: Samples) -> Iterator[str]:
         }
         runs = f"{len(old)} of {len(samples.recorded)} runs {'was' if len(old) == 1 else 'were'}"
         yield f"{runs} made by an older version of {', '.join(sorted(changed)) or 'a run that they take from'}"
-    reached = sorted({sample.record.precision for sample in samples.recorded})
-    if len(reached) > 1:
-        yield f"runs in {' and '.join(reached)}"
+    for word, reached in (
+        ("in", {sample.record.precision for sample in samples.recorded}),
+        ("on", {sample.record.device for sample in samples.recorded}),
+    ):
+        if len(reached) > 1:
+            yield f"runs {word} {' and '.join(sorted(reached))}"
     for edge, noun in (("teacher", "teachers"), ("init", "initial weights"), ("transfer_set", "transfer sets")):
         if _inputs_differ(samples, edge):
             yield f"the runs saw different {noun}: what the recipe names was made more than once"
+
+
+def source_note(sources: Sources) -> str | None:
+    """What the runs of a cell share, where that makes its verdict conditional."""
+    if not sources.single:
+        return None
+    return f"all runs take from {' and '.join(sources.names)}, whose own spread no interval here can have"
 
 
 def smaller_notes(row: Row, samples: Samples) -> Iterator[str]:

@@ -16,14 +16,17 @@ Epoch = Literal["last", "best"]
 class Measured:
     """Our test errors or accuracies (%) under one protocol; diverged runs are in neither ``values`` nor ``mean``.
 
-    ``values`` is by seed, ``planned`` the seeds that the recipe names, ``sd`` the sample standard deviation (ddof 1),
-    ``difference`` our mean minus the published value.
+    ``values`` is by seed, ``planned`` the seeds that the recipe names, ``sources`` the groups of runs that share no
+    source. ``mean`` is that of the source means and ``sd`` the standard deviation of one run of one source: the
+    sample's (ddof 1), where each run has its own source or all have one. ``difference`` is our mean minus the published
+    value.
     """
 
     protocol: Epoch
     values: Mapping[int, float]
     planned: int
     diverged: int
+    sources: int
     mean: float | None
     sd: float | None
     difference: float | None
@@ -74,7 +77,10 @@ class Training:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes."""
+    """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes.
+
+    ``holm`` is the p-value of its verdict after Holm's correction for all cells of the table that have one.
+    """
 
     name: str
     label: str
@@ -83,7 +89,9 @@ class ReportRow:
     unscored: str | None = None
     published: Cell | None = None
     measured: tuple[Measured, ...] = ()
+    margin: float | None = None
     verdict: Verdict | None = None
+    holm: float | None = None
     costs: Mapping[Metric, CostCell] = field(default_factory=dict)
     ensemble: Ensemble | None = None
     smaller: tuple[Measured, ...] = ()
@@ -104,12 +112,17 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the paper-profile columns were made from: ``records`` of the ``planned`` runs, sources included."""
+    """What the paper-profile columns were made from: ``records`` of the ``planned`` runs, sources included.
+
+    ``precisions`` are those reached, ``libraries`` what PyTorch and the others were, with their versions.
+    """
 
     planned: int
     records: int
     commits: tuple[str, ...]
     devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+    libraries: tuple[str, ...]
     first: str | None
     last: str | None
 

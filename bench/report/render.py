@@ -86,7 +86,8 @@ def _fields(report: Report, line: ReportRow) -> dict[str, Any]:
         measured = next((m for m in line.measured if m.protocol == protocol), None)
         fields |= _attributes(measured, protocol, ("difference",))
         fields |= _attributes(measured and measured.verdict, protocol, ("h90", "h95"))
-    fields |= {"margin": report.margin, **_attributes(line.verdict, "verdict", ("word", "reason"))}
+    fields |= {"margin": line.margin, **_attributes(line.verdict, "verdict", ("word", "text", "reason", "p"))}
+    fields |= {"holm": line.holm, "power": line.verdict and line.verdict.detectable}
     for metric in COST_METRICS:
         cost = line.costs.get(metric)
         fields |= _attributes(cost, metric, ("published", "derived"))

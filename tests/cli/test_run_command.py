@@ -1,6 +1,8 @@
 """``kdbench run`` and the command of ``make gpu``: killed, resumed, without libraries, beside what is trained."""
 
 import json
+import re
+import shutil
 import signal
 
 import pytest
@@ -159,7 +161,27 @@ def test_estimate_trains_nothing(project, kdbench):
     assert code == 0, err
     assert "6 runs to train" in out
     assert "in all" in out
+    assert "seeds that a verdict needs" not in out
     assert not (project / "results" / "runs").exists()
+
+
+def publish(folder):
+    recipe = folder / "recipes" / "tiny" / "table.yaml"
+    cell = "{error: {value: 50.0, source: made up}}"
+    text = recipe.read_text().replace("priority: 3, published: {}", f"priority: 3, published: {cell}")
+    recipe.write_text(text, encoding="utf-8")
+
+
+def test_estimate_says_how_many_seeds_a_verdict_needs(finished, kdbench):
+    publish(finished)
+    code, out, err = kdbench("estimate", "tiny", "--device", "cpu")
+    assert code == 0, err
+    assert "seeds that a verdict needs, each with a source of its own" in out
+    assert re.search(r"\nvanilla: .*; standard deviation \d+\.\d\d seen, margin 0\.5\n", out)
+    shutil.rmtree(finished / "results")
+    assert (
+        "not known yet: no row has two runs in the paper profile" in kdbench("estimate", "tiny", "--device", "cpu")[1]
+    )
 
 
 def test_a_high_temperature_softens_the_logits_of_a_run(finished, kdbench):
