@@ -9,7 +9,7 @@ from yaml.nodes import Node
 from bench import schema
 from bench.component import Component
 from bench.methods.base import Method
-from bench.recipe.model import STAGE_KEYS, Data, Stage, Subset, Table
+from bench.recipe.model import STAGE_KEYS, Cell, Data, Row, Stage, Subset, Table
 from bench.schedules import Schedule
 from bench.schema import entries, fault
 
@@ -61,13 +61,23 @@ def check_claims(table: Table, nodes: dict[str, Node]) -> None:
             raise fault(nodes["claims"].value[i], "claims: 'alike: ensembles' needs the column 'ensemble'")
 
 
-def check_assumed(nodes: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
-    """An assumption is about a field that one of these stages really has."""
+def check_assumed(nodes: dict[str, Node], rows: Iterable[Row], noun: str) -> None:
+    """An assumption is about a field that one of these rows, its stages or its published cells really have."""
     if "assumed" in nodes:
-        known = {path for stage in stages for path in _paths(stage)}
+        known = {path for row in rows for path in _paths_of_row(row)}
         for path, node in entries(nodes["assumed"], noun).items():
             if path not in known:
                 raise fault(node, f"{noun}: {path!r} is no field here; {schema.nearest(path, known)}")
+
+
+def _paths_of_row(row: Row) -> Iterator[str]:
+    """The dotted path of every field of a row that something can be assumed of."""
+    for stage in row.stages:
+        yield from _paths(stage)
+    for metric, cell in row.published.items():
+        yield from _inside(f"published.{metric}", cell)
+    if row.stages and len(row.stages[-1].networks) > 1:
+        yield "report"
 
 
 def _paths(stage: Stage) -> Iterator[str]:
@@ -88,7 +98,7 @@ def _inside(path: str, value: Any) -> Iterator[str]:
         # The component may be spelled out (optimizer.sgd.momentum) or not (optimizer.momentum).
         yield f"{path}.{value.name}"
         yield from (f"{start}.{f.name}" for start in (path, f"{path}.{value.name}") for f in fields(value))
-    elif isinstance(value, Data | Schedule | Subset):
+    elif isinstance(value, Cell | Data | Schedule | Subset):
         for part in fields(value):
             yield from _inside(f"{path}.{part.name}", getattr(value, part.name))
     if isinstance(value, Schedule) and value.decay.flat:

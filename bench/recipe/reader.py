@@ -67,7 +67,7 @@ def read_table(path: Path, shown: str) -> Table:
     )
     checks.check_claims(table, nodes)
     if not any(row.unreadable for row in rows.values()):
-        checks.check_assumed(nodes, [stage for row in rows.values() for stage in row.stages], "assumed")
+        checks.check_assumed(nodes, rows.values(), "assumed")
     return table
 
 
@@ -123,8 +123,7 @@ class _Reader:
         seeds = blocks.seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
         if stages:
             self._check_last(stages[-1], seeds, noun)
-            checks.check_assumed(own, stages, f"{noun}.assumed")
-        return Row(
+        row = Row(
             name=name,
             label=read(str, own["label"], f"{noun}.label"),
             group=read(str, own["group"], f"{noun}.group"),
@@ -141,6 +140,9 @@ class _Reader:
             unreadable=unreadable,
             location=blocks.location(node),
         )
+        if stages:
+            checks.check_assumed(own, [row], f"{noun}.assumed")
+        return row
 
     def _check_last(self, last: Stage, seeds: tuple[int, ...], noun: str) -> None:
         """A row's last stage is what its number is measured on: one run a seed, of a network."""

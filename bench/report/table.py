@@ -61,7 +61,6 @@ def build(
     reduced = plan(library, [name], smaller) if smaller else Graph()
     sources = _Sources(library, table, store, costs, paper, reduced, Footnotes())
     lines = tuple(_row(sources, row) for row in table.rows.values())
-    stages = [stage for row in table.rows.values() for stage in row.stages]
     return Report(
         table=name,
         title=table.title,
@@ -74,7 +73,7 @@ def build(
         lines=lines,
         claims=tuple(_claimed(sources, statement) for statement in table.claims),
         footnotes=sources.footnotes.texts,
-        assumed=tuple(assumption(path, reason, stages) for path, reason in table.assumed.items()),
+        assumed=tuple(assumption(path, reason, table.rows.values()) for path, reason in table.assumed.items()),
         deviations=table.deviations,
         provenance=_provenance(paper, store),
     )
