@@ -17,7 +17,7 @@ from bench.errors import CostError
 from bench.graph import Run, plan
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
-from bench.recipe import Library, Row, Subset, Table
+from bench.recipe import Library, Row, Table
 from bench.registry import SETS
 from bench.store import write_atomic
 
@@ -71,15 +71,12 @@ def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshe
 
 
 def images_of(run: Run, split: Literal["train", "test"]) -> int:
-    """How many images of its set's split, or of its transfer set, a run sees."""
+    """How many images of its set, or of its transfer set, a run trains on or is tested on."""
     if split == "train" and "transfer_set" in run.sources:
         return _synthesised(run.sources["transfer_set"])
     entry = SETS[run.stage.data.set]
-    whole: int = getattr(entry, split)
-    part: Literal["all"] | Subset = getattr(run.stage.data, split)
-    if part == "all":
-        return whole
-    return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * whole)
+    train, test = run.stage.data.sizes(entry.train, entry.test, entry.classes)
+    return train if split == "train" else test
 
 
 def _synthesised(run: Run) -> int:

@@ -55,7 +55,9 @@ class Run:
         """What the recipe says of this run, resolved: plain values, ready for JSON."""
         fields = self.stage.identity
         if self.ensemble:
-            fields = {"data": {key: fields["data"][key] for key in ("set", "test")}, "ensemble": self.ensemble}
+            # What is held out depends on the training images of which it is a part.
+            parts = ("set", "train", "validation") if self.stage.data.validation else ("set", "test")
+            fields = {"data": {key: fields["data"][key] for key in parts}, "ensemble": self.ensemble}
         return {"kind": self.kind, **fields}
 
     @cached_property

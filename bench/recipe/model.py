@@ -26,10 +26,18 @@ class Subset:
     fraction: Fraction | None = field(default=None, metadata=ALWAYS_IN_KEY)
     per_class: PositiveInt | None = field(default=None, metadata=ALWAYS_IN_KEY)
 
+    def size(self, whole: int, classes: int) -> int:
+        """How many images it has of so many, in so many classes."""
+        return self.per_class * classes if self.per_class else round((self.fraction or 0) * whole)
+
 
 @dataclass(frozen=True)
 class Data:
-    """The set, its partition, and its modification; ``mean`` and ``std`` are a channel's, of pixels in 0 to 1."""
+    """The set, its partition, and its modification; ``mean`` and ``std`` are a channel's, of pixels in 0 to 1.
+
+    ``validation`` is a part of the training images ``train`` that is held out: a run trains on the others and is
+    measured on that part, and sees no image of the test set. With it one chooses what no table states.
+    """
 
     set: str
     train: Literal["all"] | Subset
@@ -39,6 +47,16 @@ class Data:
     flip: bool
     mean: tuple[float, ...]
     std: tuple[Positive, ...]
+    validation: Subset | None = None
+
+    def sizes(self, train: int, test: int, classes: int) -> tuple[int, int]:
+        """How many images are trained on and how many tested on, of a set that has so many."""
+        own, other = (
+            whole if part == "all" else part.size(whole, classes)
+            for part, whole in ((self.train, train), (self.test, test))
+        )
+        held_out = self.validation.size(own, classes) if self.validation else 0
+        return own - held_out, held_out or other
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from bench.recipe.model import (
     Ref,
     Row,
     Stage,
+    Subset,
     Table,
     Words,
 )
@@ -209,10 +210,13 @@ class _Reader:
         for key in ("mean", "std"):
             if len(getattr(data, key)) != registry.SETS[data.set].channels:
                 raise fault(nodes[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
-        for key in ("train", "test"):
+        for key in ("train", "test", "validation"):
             part = getattr(data, key)
-            if part != "all" and (part.fraction is None) == (part.per_class is None):
+            if isinstance(part, Subset) and (part.fraction is None) == (part.per_class is None):
                 raise fault(nodes[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
+        info = registry.SETS[data.set]
+        if data.validation and data.sizes(info.train, info.test, info.classes)[0] < 1:
+            raise fault(nodes["validation"], f"{noun}.data.validation: leaves no image to train on")
         return data
 
     def _schedule(self, nodes: dict[str, Node], node: Node, noun: str) -> Schedule:

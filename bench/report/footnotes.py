@@ -33,6 +33,8 @@ def label_notes(row: Row) -> Iterator[str]:
     """Why a row cannot be read; what its recipe assumes, where it deviates, and what else it says."""
     if row.unreadable:
         yield row.unreadable
+    if row.stages and row.stages[-1].data.validation:
+        yield "measured on the training images that are held out (validation), not on the test set"
     for path, reason in row.assumed.items():
         yield assumption(path, reason, [row])
     yield from (f"deviation: {text}" for text in row.deviations)
