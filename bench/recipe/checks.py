@@ -51,14 +51,14 @@ def _check_synthesis(stage: Stage, stated: dict[str, Node], noun: str) -> None:
 
 
 def check_claims(table: Table, nodes: dict[str, Node]) -> None:
-    """A claim compares rows of its table that are trained."""
+    """A claim compares rows of its table that are trained, or it waits."""
     trained = [name for name, row in table.rows.items() if row.stages or row.unreadable]
     for i, claim in enumerate(table.claims):
         for name in (claim.better, claim.worse):
-            if name not in trained:
+            if name not in (table.rows if claim.waits else trained):
                 says = "trains nothing" if name in table.rows else f"is no row; {schema.nearest(name, trained)}"
                 raise fault(nodes["claims"].value[i], f"claims: {name!r} {says}")
-        if claim.alike and "ensemble" not in table.columns:
+        if claim.alike == "ensembles" and "ensemble" not in table.columns:
             raise fault(nodes["claims"].value[i], "claims: 'alike: ensembles' needs the column 'ensemble'")
 
 

@@ -136,7 +136,10 @@ STAGE_KEYS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A published number: its spread and what that means, how many runs, where it stands, which epoch it is of."""
+    """A published number: its spread and what that means, how many runs, where it stands, which epoch it is of.
+
+    ``nets`` are the single networks behind a mean, where the paper prints them: numbers without a verdict of their own.
+    """
 
     value: float
     source: str
@@ -145,13 +148,15 @@ class Cell:
     spread: NonNegative | None = None
     meaning: Literal["sd", "se", "half-range", "unknown"] = "unknown"
     note: str | None = None
+    nets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of a table; without stages it is printed as not available, as in the paper.
 
-    One that is ``unreadable``, for want of a plug-in, has no stages either: that is why.
+    One that is ``unreadable``, for want of a plug-in, has no stages either: that is why. One that ``waits``, and says
+    for what, has published numbers all the same.
 
     ``nets`` is how many networks the paper trained for its row, one a seed, whatever the number of our ``seeds``.
     """
@@ -166,6 +171,7 @@ class Row:
     nets: int = 1
     published: dict[str, Cell] = field(default_factory=dict)
     unscored: str | None = None
+    waits: str | None = None
     assumed: dict[str, str] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -190,13 +196,17 @@ class Words:
 class Claim:
     """A sentence of the paper that says that row ``better`` beats row ``worse``; both name rows of this table.
 
-    Of ``alike: ensembles`` it says instead that the rows' ensembles are within the margin of each other.
+    Of ``alike: ensembles`` it says instead that the rows' ensembles are within the margin of each other, of ``alike:
+    rows`` that their means are. One that ``waits``, and says for what, is not tested yet. One that is ``ours`` is a
+    sentence that the paper does not have.
     """
 
     text: str
     better: str
     worse: str
-    alike: Literal["ensembles"] | None = None
+    alike: Literal["ensembles", "rows"] | None = None
+    waits: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True)

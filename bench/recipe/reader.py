@@ -33,9 +33,10 @@ C = TypeVar("C", bound=Component)
 ROW_KEYS = (
     *STAGE_KEYS,
     *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
-    *("unscored", "assumed", "deviations", "notes"),
+    *("unscored", "waits", "assumed", "deviations", "notes"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
+WAITING_KEYS = (*UNAVAILABLE_KEYS, "waits")
 TABLE_KEYS = (
     *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "nets", "networks", "words"),
     *("data", "schedule", "optimizer", "precision", "initial", "assumed", "deviations", "claims", "rows"),
@@ -116,6 +117,8 @@ class _Reader:
         unreadable = None
         if blocks.says(own["published"], "N/A"):
             schema.require(own, UNAVAILABLE_KEYS, (), node, f"{noun} (N/A)")
+        elif "waits" in own:
+            schema.require(own, WAITING_KEYS, (), node, f"{noun} (waits)")
         else:
             try:
                 stages = self._stages(name, own, node)
@@ -133,8 +136,9 @@ class _Reader:
             report=self._report(own, stages, node, noun) if stages else "first",
             priority=blocks.priorities(own.get("priority"), len(seeds), noun),
             nets=blocks.nets(own.get("nets", self.nodes.get("nets")), len(seeds), noun),
-            published=blocks.cells(own["published"], f"{noun}.published", self.metric) if stages else {},
+            published=blocks.cells(own, noun, self.metric) if stages or "waits" in own else {},
             unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
+            waits=read(str, own["waits"], f"{noun}.waits") if "waits" in own else None,
             assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
             deviations=read(tuple[str, ...], own["deviations"], f"{noun}.deviations") if "deviations" in own else (),
             notes=read(tuple[str, ...], own["notes"], f"{noun}.notes") if "notes" in own else (),

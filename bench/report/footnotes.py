@@ -6,7 +6,7 @@ from typing import Any
 
 from bench import schema
 from bench.component import Component
-from bench.recipe import Ref, Row, Schedule
+from bench.recipe import Cell, Ref, Row, Schedule
 from bench.recipe.model import STAGE_KEYS
 from bench.report.cells import Samples
 from bench.report.model import CostCell
@@ -39,6 +39,14 @@ def label_notes(row: Row) -> Iterator[str]:
         yield assumption(path, reason, [row])
     yield from (f"deviation: {text}" for text in row.deviations)
     yield from row.notes
+
+
+def published_notes(cell: Cell | None) -> Iterator[str]:
+    """The single networks behind a published mean, and what the recipe says of it."""
+    if cell is not None and cell.nets:
+        yield f"nets: {', '.join(f'{net:.2f}' for net in cell.nets)}"
+    if cell is not None and cell.note:
+        yield cell.note
 
 
 def cost_notes(row: Row, metric: str, cost: CostCell) -> Iterator[str]:

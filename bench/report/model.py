@@ -74,13 +74,17 @@ class Training:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes."""
+    """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes.
+
+    One that ``waits``, and says for what, has published numbers alone.
+    """
 
     name: str
     label: str
     group: str
     available: bool
     unscored: str | None = None
+    waits: str | None = None
     published: Cell | None = None
     measured: tuple[Measured, ...] = ()
     verdict: Verdict | None = None

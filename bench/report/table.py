@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bench.cost import CostTable, iterations, training_cost
 from bench.graph import Graph, plan
@@ -17,9 +18,19 @@ from bench.report.cells import (
     measured_cell,
     protocols,
 )
-from bench.report.footnotes import Footnotes, assumption, cost_notes, label_notes, run_notes, smaller_notes
+from bench.report.equivalence import equivalent
+from bench.report.footnotes import (
+    Footnotes,
+    assumption,
+    cost_notes,
+    label_notes,
+    published_notes,
+    run_notes,
+    smaller_notes,
+)
 from bench.report.model import Claimed, Provenance, Report, ReportRow, Training
 from bench.report.verdict import Verdict, alike, claim, combine
+from bench.report.waiting import waiting_row
 from bench.store import Store
 
 
@@ -81,9 +92,11 @@ def build(
 
 def _row(sources: _Sources, row: Row) -> ReportRow:
     table, store, mark = sources.table, sources.store, sources.footnotes.mark
-    bare = ReportRow(row.name, row.label, row.group, available=bool(row.stages), unscored=row.unscored)
+    bare = ReportRow(row.name, row.label, row.group, available=bool(row.stages), unscored=row.unscored, waits=row.waits)
     # Columns take their footnotes from left to right, so that the numbers rise as a row is read.
     marks = {"label": mark(label_notes(row))}
+    if row.waits:
+        return waiting_row(bare, row, table, mark)
     if not row.stages:
         return replace(bare, marks={column: numbers for column, numbers in marks.items() if numbers})
     samples = collect(sources.paper, store, table.name, row)
@@ -96,7 +109,7 @@ def _row(sources: _Sources, row: Row) -> ReportRow:
     # Each takes a plan of its own.
     steps = iterations(sources.library, table, row) if "iterations" in wanted else None
     costs = cost_cells(row, first_run, steps, sources.costs, wanted)
-    marks["published"] = mark([cell.note] if cell and cell.note else [])
+    marks["published"] = mark(published_notes(cell))
     marks["measured"] = mark(run_notes(samples))
     marks["verdict"] = mark([row.unscored] if row.unscored else [])
     marks |= {metric: mark(cost_notes(row, metric, cost)) for metric, cost in costs.items()}
@@ -122,15 +135,18 @@ def _row(sources: _Sources, row: Row) -> ReportRow:
 def _claimed(sources: _Sources, statement: Claim) -> Claimed:
     table, store = sources.table, sources.store
     rows = [table.rows[name] for name in (statement.better, statement.worse)]
-    if statement.alike:
+    if statement.waits:
+        return Claimed(statement.text, rows[0].label, rows[1].label, Verdict("waits", statement.waits))
+    if statement.alike == "ensembles":
         ensembles = [ensemble_cell(sources.paper, store, table.name, row, table.metric) for row in rows]
         better, worse = (ensemble.mean if ensemble else None for ensemble in ensembles)
         verdict = alike(better, worse, table.margin)
     else:
         followed = [epoch for epoch in BOTH if any(epoch in protocols(row, table.metric) for row in rows)]
         samples = [collect(sources.paper, store, table.name, row) for row in rows]
+        test = partial(equivalent, margin=table.margin) if statement.alike else claim
         verdict = combine(
-            {epoch: claim(errors(rows[0], samples[0], epoch), errors(rows[1], samples[1], epoch)) for epoch in followed}
+            {epoch: test(errors(rows[0], samples[0], epoch), errors(rows[1], samples[1], epoch)) for epoch in followed}
         )
     return Claimed(statement.text, rows[0].label, rows[1].label, verdict)
 

@@ -14,7 +14,7 @@ from typing import Literal
 from bench.recipe import Cell
 
 Measurement = Literal["reproduced", "compatible", "not reproduced", "undecided", "no runs yet"]
-Word = Measurement | Literal["holds", "contradicted", "agrees", "inconsistent"]
+Word = Measurement | Literal["holds", "contradicted", "agrees", "inconsistent", "waits"]
 NORMAL_95 = 1.96  # Student's t at 95 % with infinitely many seeds
 COST_TOLERANCE = 0.005
 SIGNIFICANCE = 0.05
