@@ -16,7 +16,7 @@ from bench.store import Record, Store
 from tests.handmade import SMALL, changed, record, write
 
 REPO = Path(__file__).parents[2]
-COMMANDS = ["list", "check", "run", "report", "cost", "estimate", "prepare", "gpu", "collect"]
+COMMANDS = ["list", "check", "run", "report", "audit", "coverage", "cost", "estimate", "prepare", "gpu", "collect"]
 FIGURES = ["similarity", "temperature", "impressions", "curves"]
 SIMILARITY = ["figure", "similarity", "cifar10"]
 Kdbench = Callable[..., tuple[int, str, str]]
@@ -58,6 +58,39 @@ def test_report_writes_the_table_in_the_project(kdbench: Kdbench, tmp_path: Path
     written = (tmp_path / "results" / "tables" / "ffdwv-table2.md").read_text(encoding="utf-8")
     assert code == 0
     assert written.strip() == kdbench("report", "ffdwv-table2", "--format", "markdown")[1].strip()
+
+
+def test_audit_of_one_table_and_of_all(kdbench: Kdbench, tmp_path: Path) -> None:
+    code, out, err = kdbench("audit", "ffdwv-table3")
+    assert (code, err) == (0, "")
+    assert "cost-floor: ffdwv-table3/ffdwv-resnet32.trcost (trcost 0.97, tecost 1.38)\n  A training step" in out
+    assert out.endswith("found in the published numbers of 1 table\n")
+    write(tmp_path)
+    assert kdbench("audit", "small") == (0, "nothing found in the published numbers of 1 table\n", "")
+    code, everything, _ = kdbench("audit")
+    assert out.rpartition("\n\n")[0] in everything
+    assert code == 0
+
+
+def test_audit_as_json(kdbench: Kdbench) -> None:
+    code, out, _ = kdbench("audit", "efficiency", "--format", "json")
+    found = {finding["cell"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert found["efficiency/fashion-student.accuracy"].keys() == {"rule", "cell", "numbers", "sentence"}
+    assert found["efficiency/fashion-student.accuracy"]["numbers"] == {"error": 1.85, "other": 9.22}
+
+
+def test_audit_of_no_table(kdbench: Kdbench) -> None:
+    assert kdbench("audit", "eficiency") == (2, "", "kdbench: no table 'eficiency'; did you mean 'efficiency'?\n")
+
+
+def test_coverage_counts_the_numbers_of_each_paper(kdbench: Kdbench, tmp_path: Path) -> None:
+    write(tmp_path)
+    code, out, err = kdbench("coverage")
+    assert (code, err) == (0, "")
+    (line,) = [line for line in out.splitlines() if line.startswith("Nobody et al.")]
+    # An error to be trained and a size that was never counted.
+    assert line.split()[-7:] == ["2", "0", "1", "1", "0", "1", "0"]
 
 
 def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench) -> None:
