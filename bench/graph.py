@@ -144,7 +144,7 @@ def plan(
         seeds: seeds to keep; none means all that the row names (the first two in the smoke profile).
 
     Raises:
-        UsageError: a table, row or seed that no recipe has.
+        UsageError: a table, row or seed that no recipe has, or a row by name that waits.
     """
     planner = _Planner(library, profile)
     wanted, kept, chosen = set(rows), set(seeds), [library.table(name) for name in tables]
@@ -152,6 +152,8 @@ def plan(
     _check(kept, {seed for table in chosen for row in table.rows.values() for seed in row.seeds}, "seed")
     for table in chosen:
         for row in table.rows.values():
+            if row.waits and row.name in wanted:
+                raise UsageError(f"row {row.name!r} of {table.name} waits: {row.waits}")
             if row.stages and (not wanted or row.name in wanted):
                 planner.add_row(table, row, kept)
     return planner.graph

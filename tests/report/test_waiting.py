@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cost import Costs
-from bench.errors import RecipeError
+from bench.errors import RecipeError, UsageError
 from bench.graph import plan
 from bench.recipe import Library
 from bench.report.model import Report
@@ -56,6 +56,12 @@ def test_a_row_that_waits_shows_what_is_published(tmp_path: Path) -> None:
     costs = text[text.index("Total training cost") :]
     assert "Another set" not in costs
     assert ("small", "nothing") not in plan(found, ["small"], "paper").rows
+
+
+def test_it_cannot_be_asked_for(tmp_path: Path) -> None:
+    found = library(tmp_path, (NOTHING, WAITING))
+    with pytest.raises(UsageError, match="row 'nothing' of small waits: needs another set"):
+        plan(found, ["small"], "paper", rows=["nothing"])
 
 
 def test_it_is_a_row_of_the_csv_without_a_score(tmp_path: Path) -> None:
