@@ -130,7 +130,8 @@ def _equal_elsewhere(library: Library, table: Table) -> Odd:
                     f"Another paper prints the same number: {other.name}{behind}. One has it from the other, so it is"
                     " of the recipe of the one that trained it."
                 )
-                yield place.name, {"error": place.error, "spread": place.cell.spread or 0.0}, sentence
+                spread = {} if place.cell.spread is None else {"spread": place.cell.spread}
+                yield place.name, {"error": place.error, **spread}, sentence
 
 
 def _gain_in_noise(library: Library, table: Table) -> Odd:
