@@ -131,7 +131,7 @@ def _equal_elsewhere(library: Library, table: Table) -> Odd:
                     " of the recipe of the one that trained it."
                 )
                 spread = {} if place.cell.spread is None else {"spread": place.cell.spread}
-                yield place.name, {"error": place.error, **spread}, sentence
+                yield place.name, {"printed": place.cell.value, **spread}, sentence
 
 
 def _gain_in_noise(library: Library, table: Table) -> Odd:
@@ -161,7 +161,8 @@ def _beyond_stronger(library: Library, table: Table) -> Odd:
                     f"An error of {place.error:.2f} is less than half of the {other.error:.2f} that {who} has on the"
                     f" same set ({other.name})."
                 )
-                yield place.name, {"error": place.error, "other": other.error}, sentence
+                numbers = {"printed": place.cell.value, "error": place.error, "other error": other.error}
+                yield place.name, numbers, sentence
 
 
 RULES: dict[str, Callable[[Library, Table], Odd]] = {

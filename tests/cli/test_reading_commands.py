@@ -77,7 +77,11 @@ def test_audit_as_json(kdbench: Kdbench) -> None:
     found = {finding["cell"]: finding for finding in json.loads(out)}
     assert code == 0
     assert found["efficiency/fashion-student.accuracy"].keys() == {"rule", "cell", "numbers", "sentence"}
-    assert found["efficiency/fashion-student.accuracy"]["numbers"] == {"error": 1.85, "other": 9.22}
+    assert found["efficiency/fashion-student.accuracy"]["numbers"] == {
+        "printed": 98.15,
+        "error": 1.85,
+        "other error": 9.22,
+    }
 
 
 def test_coverage_counts_the_numbers_of_each_paper(kdbench: Kdbench, tmp_path: Path) -> None:
