@@ -10,6 +10,10 @@ from bench.report.model import Report, ReportRow
 from bench.report.table import build
 from bench.store import Store
 
+# What there may be of a published number, and of a sentence, in the order of :class:`Coverage`.
+_NUMBERS = ("verdict", "no runs", "no verdict", "waiting")
+_CLAIMS = ("claim", "tested")
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -47,10 +51,6 @@ def coverage(library: Library, store: Store, costs: CostTable) -> list[Coverage]
         Coverage(paper, sum(states[state] for state in _NUMBERS), *(states[state] for state in (*_NUMBERS, *_CLAIMS)))
         for paper, states in papers.items()
     ]
-
-
-_NUMBERS = ("verdict", "no runs", "no verdict", "waiting")
-_CLAIMS = ("claim", "tested")
 
 
 def _states(table: Table, report: Report) -> Iterator[str]:
