@@ -18,7 +18,7 @@ from bench.files import write_atomic
 from bench.graph import Run, plan
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
-from bench.recipe import Library, Row, Subset, Table
+from bench.recipe import Library, Row, Table
 from bench.registry import SETS
 
 if TYPE_CHECKING:
@@ -71,13 +71,12 @@ def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshe
 
 
 def images_of(run: Run, split: Literal["train", "test"]) -> int:
-    """How many images of its set's split, or of its transfer set, a run sees."""
+    """How many images of its set, or of its transfer set, a run trains on or is tested on."""
     if split == "train" and "transfer_set" in run.sources:
         return _synthesised(run.sources["transfer_set"])
     entry = SETS[run.stage.data.set]
-    whole: int = getattr(entry, split)
-    part: Literal["all"] | Subset = getattr(run.stage.data, split)
-    return whole if part == "all" else part.size(whole, entry.classes)
+    train, test = run.stage.data.sizes(entry.train, entry.test, entry.classes)
+    return train if split == "train" else test
 
 
 def _synthesised(run: Run) -> int:

@@ -55,7 +55,9 @@ class Run:
         """What the recipe says of this run, resolved: plain values, ready for JSON."""
         fields = self.stage.identity
         if self.ensemble:
-            fields = {"data": {key: fields["data"][key] for key in ("set", "test")}, "ensemble": self.ensemble}
+            # What is held out depends on the training images of which it is a part.
+            parts = ("set", "train", "validation") if self.stage.data.validation else ("set", "test")
+            fields = {"data": {key: fields["data"][key] for key in parts}, "ensemble": self.ensemble}
         return {"kind": self.kind, **fields}
 
     @cached_property
@@ -134,7 +136,7 @@ def plan(
         seeds: seeds to keep; none means all that the row names (the first two in the smoke profile).
 
     Raises:
-        UsageError: a table, row or seed that no recipe has.
+        UsageError: a table, row or seed that no recipe has, or a row by name that waits.
     """
     planner = _Planner(library, profile)
     wanted, kept, chosen = set(rows), set(seeds), [library.table(name) for name in tables]
@@ -142,6 +144,8 @@ def plan(
     _check(kept, {seed for table in chosen for row in table.rows.values() for seed in row.seeds}, "seed")
     for table in chosen:
         for row in table.rows.values():
+            if row.waits and row.name in wanted:
+                raise UsageError(f"row {row.name!r} of {table.name} waits: {row.waits}")
             if row.stages and (not wanted or row.name in wanted):
                 planner.add_row(table, row, kept)
     return planner.graph

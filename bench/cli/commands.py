@@ -129,6 +129,25 @@ def report(
 
 
 @app.command()
+def audit(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table's numbers.")] = None,
+    format: Annotated[Literal["text", "json"], typer.Option(help="How to print it.")] = "text",
+) -> None:
+    """What is odd in the published numbers themselves; trains nothing."""
+    from bench.cli import published
+
+    published.audit(table, format)
+
+
+@app.command()
+def coverage() -> None:
+    """How many numbers each paper has published, and how many of them have a verdict."""
+    from bench.cli import published
+
+    published.coverage()
+
+
+@app.command()
 def cost(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table's networks.")] = None,
     recount: Annotated[

@@ -36,13 +36,16 @@ def unknown(node: Node, noun: str, name: str, known: Iterable[str]) -> UnknownCo
     return UnknownComponent(f"{error}{broken}")
 
 
-def cells(node: Node, noun: str, quality: str) -> dict[str, Cell]:
-    """Published numbers; a bare number is enough for what is counted rather than measured."""
-    cells = {}
+def cells(row: dict[str, Node], noun: str, quality: str) -> dict[str, Cell]:
+    """Published numbers of a row; a bare number is enough for what is counted rather than measured.
+
+    A row that waits may also have what no column can show.
+    """
+    node, noun, cells = row["published"], f"{noun}.published", dict[str, Cell]()
     if isinstance(node, ScalarNode):
         raise fault(node, f"{noun}: expected N/A or keys and values, got {node.value or 'nothing'}")
     nodes = entries(node, noun)
-    schema.require(nodes, get_args(Metric), (), node, noun)
+    schema.require(nodes, (*get_args(Metric), *(["seconds"] if "waits" in row else [])), (), node, noun)
     for metric, item in nodes.items():
         bare = isinstance(item, ScalarNode)
         if metric in get_args(Quality) and metric != quality:

@@ -11,7 +11,7 @@ from bench import registry, schema
 from bench.component import Component
 from bench.errors import RecipeError
 from bench.methods.base import Method
-from bench.recipe.model import STAGE_KEYS, Data, Stage, Subset, Table
+from bench.recipe.model import STAGE_KEYS, Cell, Data, Row, Stage, Subset, Table
 from bench.schedules import MOST_STEPS, Schedule
 from bench.schema import entries, fault
 
@@ -26,8 +26,9 @@ def check_method(stage: Stage, stated: dict[str, Node], noun: str) -> None:
         return
     needs, count = stage.method.needs, len(stage.networks)
     _check_teachers(stage, stated, noun, taught=needs.teacher != "none", several=needs.several)
-    if stage.transfer_set is not None and stage.data.train != "all":
-        raise fault(stated["transfer_set"], f"{noun}: a transfer set is taken whole; say 'train: all' under 'data'")
+    if stage.transfer_set is not None and (stage.data.train != "all" or stage.data.validation):
+        says = "say 'train: all' under 'data', and no 'validation'"
+        raise fault(stated["transfer_set"], f"{noun}: a transfer set is taken whole; {says}")
     if needs.group != (count > 1) or not count:
         trains = "trains a group: give a list of two or more networks" if needs.group else "trains one network"
         raise fault(stated["network"], f"{noun} {trains}, got {count}")
@@ -75,14 +76,14 @@ def check_subsets(seeds: int, nets: int, node: Node, noun: str) -> None:
 
 
 def check_claims(table: Table, nodes: dict[str, Node]) -> None:
-    """A claim compares rows of its table that are trained."""
+    """A claim compares rows of its table that are trained, or it waits."""
     trained = [name for name, row in table.rows.items() if row.stages or row.unreadable]
     for i, claim in enumerate(table.claims):
         for name in (claim.better, claim.worse):
-            if name not in trained:
+            if name not in (table.rows if claim.waits else trained):
                 says = "trains nothing" if name in table.rows else f"is no row; {schema.nearest(name, trained)}"
                 raise fault(nodes["claims"].value[i], f"claims: {name!r} {says}")
-        if claim.alike and "ensemble" not in table.columns:
+        if claim.alike == "ensembles" and "ensemble" not in table.columns:
             raise fault(nodes["claims"].value[i], "claims: 'alike: ensembles' needs the column 'ensemble'")
 
 
@@ -114,13 +115,23 @@ def check_sources(nodes: dict[str, Node], stages: Iterable[Stage], noun: str) ->
         raise fault(nodes["sources"], f"{noun}.sources: no stage takes a 'source'; write ROW#source or 'seed: source'")
 
 
-def check_assumed(nodes: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
-    """An assumption is about a field that one of these stages really has."""
+def check_assumed(nodes: dict[str, Node], rows: Iterable[Row], noun: str) -> None:
+    """An assumption is about a field that one of these rows, its stages or its published cells really have."""
     if "assumed" in nodes:
-        known = {path for stage in stages for path in _paths(stage)}
+        known = {path for row in rows for path in _paths_of_row(row)}
         for path, node in entries(nodes["assumed"], noun).items():
             if path not in known:
                 raise fault(node, f"{noun}: {path!r} is no field here; {schema.nearest(path, known)}")
+
+
+def _paths_of_row(row: Row) -> Iterator[str]:
+    """The dotted path of every field of a row that something can be assumed of."""
+    for stage in row.stages:
+        yield from _paths(stage)
+    for metric, cell in row.published.items():
+        yield from _inside(f"published.{metric}", cell)
+    if row.stages and len(row.stages[-1].networks) > 1:
+        yield "report"
 
 
 def _paths(stage: Stage) -> Iterator[str]:
@@ -141,7 +152,7 @@ def _inside(path: str, value: Any) -> Iterator[str]:
         # The component may be spelled out (optimizer.sgd.momentum) or not (optimizer.momentum).
         yield f"{path}.{value.name}"
         yield from (f"{start}.{f.name}" for start in (path, f"{path}.{value.name}") for f in fields(value))
-    elif isinstance(value, Data | Schedule | Subset):
+    elif isinstance(value, Cell | Data | Schedule | Subset):
         for part in fields(value):
             yield from _inside(f"{path}.{part.name}", getattr(value, part.name))
     if isinstance(value, Schedule) and value.decay.flat:

@@ -14,6 +14,8 @@ from bench.schema import nearest
 
 # A run is handed to a worker process with all that it takes from: Python pickles about 300 such within each other.
 LONGEST_CHAIN = 100
+# What of a stage's data says which images it trains on.
+_SEEN = ("set", "train", "validation")
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,11 @@ def _check_fits(stage: Stage, edge: str, ref: Ref, source: Stage) -> None:
         raise RecipeError(
             f"{ref.location}: {_told(ref)} is trained on {source.data.set}, whose classes or channels are not"
             f" those of {stage.data.set}"
+        )
+    if stage.data.validation and any(getattr(stage.data, key) != getattr(source.data, key) for key in _SEEN):
+        raise RecipeError(
+            f"{ref.location}: {_told(ref)} is not trained on the images of this stage, so it may have seen those that"
+            " are held out here; give both the same 'set', 'train' and 'validation' under 'data'"
         )
     if edge == "init" and any(network != source.networks[0] for network in stage.networks):
         raise RecipeError(

@@ -33,7 +33,11 @@ class Subset:
 
 @dataclass(frozen=True)
 class Data:
-    """The set, its partition, and its modification; ``mean`` and ``std`` are a channel's, of pixels in 0 to 1."""
+    """The set, its partition, and its modification; ``mean`` and ``std`` are a channel's, of pixels in 0 to 1.
+
+    ``validation`` is a part of the training images ``train`` that is held out: a run trains on the others and is
+    measured on that part, and sees no image of the test set. With it one chooses what no table states.
+    """
 
     set: str
     train: Literal["all"] | Subset
@@ -43,6 +47,16 @@ class Data:
     flip: bool
     mean: tuple[Share, ...]
     std: tuple[Positive, ...]
+    validation: Subset | None = None
+
+    def sizes(self, train: int, test: int, classes: int) -> tuple[int, int]:
+        """How many images are trained on and how many tested on, of a set that has so many."""
+        own, other = (
+            whole if part == "all" else part.size(whole, classes)
+            for part, whole in ((self.train, train), (self.test, test))
+        )
+        held_out = self.validation.size(own, classes) if self.validation else 0
+        return own - held_out, held_out or other
 
 
 @dataclass(frozen=True)
@@ -125,7 +139,10 @@ STAGE_KEYS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A published number: its spread and what that means, how many runs, where it stands, which epoch it is of."""
+    """A published number: its spread and what that means, how many runs, where it stands, which epoch it is of.
+
+    ``nets`` are the single networks behind a mean, where the paper prints them: numbers without a verdict of their own.
+    """
 
     value: float
     source: str
@@ -134,13 +151,15 @@ class Cell:
     spread: NonNegative | None = None
     meaning: Literal["sd", "se", "half-range", "unknown"] = "unknown"
     note: str | None = None
+    nets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of a table; without stages it is printed as not available, as in the paper.
 
-    One that is ``unreadable``, for want of a plug-in, has no stages either: that is why.
+    One that is ``unreadable``, for want of a plug-in, has no stages either: that is why. One that ``waits``, and says
+    for what, has published numbers all the same.
 
     ``nets`` is how many networks the paper trained for its row, one a seed, whatever the number of our ``seeds``.
     ``sources`` gives, by seed, what ``source`` stands for in its stages: the seed of a teacher, or of a first stage, of
@@ -162,6 +181,7 @@ class Row:
     sources: Mapping[int, int] = field(default_factory=dict)
     published: dict[str, Cell] = field(default_factory=dict)
     unscored: str | None = None
+    waits: str | None = None
     assumed: dict[str, str] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -189,13 +209,17 @@ class Words:
 class Claim:
     """A sentence of the paper that says that row ``better`` beats row ``worse``; both name rows of this table.
 
-    Of ``alike: ensembles`` it says instead that the rows' ensembles are within the margin of each other.
+    Of ``alike: ensembles`` it says instead that the rows' ensembles are within the margin of each other, of ``alike:
+    rows`` that their means are. One that ``waits``, and says for what, is not tested yet. One that is ``ours`` is a
+    sentence that the paper does not have.
     """
 
     text: str
     better: str
     worse: str
-    alike: Literal["ensembles"] | None = None
+    alike: Literal["ensembles", "rows"] | None = None
+    waits: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True)

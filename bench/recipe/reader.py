@@ -34,9 +34,11 @@ C = TypeVar("C", bound=Component)
 ROW_KEYS = (
     *STAGE_KEYS,
     *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
-    *("unscored", "assumed", "deviations", "notes", "sources", "compared_with", "hypothesis_of", "bounded_by"),
+    *("unscored", "waits", "assumed", "deviations", "notes", "sources"),
+    *("compared_with", "hypothesis_of", "bounded_by"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
+WAITING_KEYS = (*UNAVAILABLE_KEYS, "waits")
 TABLE_KEYS = (
     *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "nets", "networks", "words"),
     *("data", "schedule", "optimizer", "precision", "initial", "assumed", "deviations", "claims", "rows"),
@@ -72,7 +74,7 @@ def read_table(path: Path, shown: str) -> Table:
     checks.check_claims(table, nodes)
     checks.check_named_rows(table)
     if not any(row.unreadable for row in rows.values()):
-        checks.check_assumed(nodes, [stage for row in rows.values() for stage in row.stages], "assumed")
+        checks.check_assumed(nodes, rows.values(), "assumed")
     return table
 
 
@@ -125,6 +127,8 @@ class _Reader:
         unreadable = None
         if blocks.says(own["published"], "N/A"):
             schema.require(own, UNAVAILABLE_KEYS, (), node, f"{noun} (N/A)")
+        elif "waits" in own:
+            schema.require(own, WAITING_KEYS, (), node, f"{noun} (waits)")
         else:
             try:
                 stages = self._stages(name, own, node)
@@ -135,13 +139,12 @@ class _Reader:
         if stages:
             self._check_last(stages[-1], seeds, noun)
             checks.check_subsets(len(seeds), nets, own.get("nets", node), noun)
-            checks.check_assumed(own, stages, f"{noun}.assumed")
             checks.check_sources(own, stages, noun)
 
         def said(key: str, kind: Any, default: Any) -> Any:
             return read(kind, own[key], f"{noun}.{key}") if key in own else default
 
-        return Row(
+        row = Row(
             name=name,
             label=said("label", str, ""),
             group=said("group", str, ""),
@@ -151,8 +154,9 @@ class _Reader:
             priority=blocks.priorities(own.get("priority"), len(seeds), noun),
             nets=nets,
             sources=blocks.sources(own.get("sources"), seeds, noun),
-            published=blocks.cells(own["published"], f"{noun}.published", self.metric) if stages else {},
+            published=blocks.cells(own, noun, self.metric) if stages or "waits" in own else {},
             unscored=said("unscored", str, None),
+            waits=said("waits", str, None),
             assumed=said("assumed", dict[str, str], {}),
             deviations=said("deviations", tuple[str, ...], ()),
             notes=said("notes", tuple[str, ...], ()),
@@ -162,6 +166,9 @@ class _Reader:
             bounded_by=said("bounded_by", str, None),
             location=blocks.location(node),
         )
+        if stages:
+            checks.check_assumed(own, [row], f"{noun}.assumed")
+        return row
 
     def _check_last(self, last: Stage, seeds: tuple[int, ...], noun: str) -> None:
         """A row's last stage is what its number is measured on: one run a seed, of a network."""
@@ -232,10 +239,13 @@ class _Reader:
         if data.crop_padding >= (size := registry.SETS[data.set].size):
             says = f"must stay below the side of an image, {size}: a crop beyond it would show nothing of the image"
             raise fault(nodes["crop_padding"], f"{noun}.data.crop_padding: {says}")
-        for key in ("train", "test"):
+        for key in ("train", "test", "validation"):
             part = getattr(data, key)
-            if part != "all":
+            if isinstance(part, Subset):
                 self._check_part(part, data.set, key, nodes[key], f"{noun}.data.{key}")
+        info = registry.SETS[data.set]
+        if data.validation and data.sizes(info.train, info.test, info.classes)[0] < 1:
+            raise fault(nodes["validation"], f"{noun}.data.validation: leaves no image to train on")
         return data
 
     def _check_part(self, part: Subset, set_name: str, split: str, node: Node, noun: str) -> None:

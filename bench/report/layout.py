@@ -162,6 +162,8 @@ def _differences(line: ReportRow) -> list[str]:
 
 
 def _verdict(line: ReportRow) -> list[str]:
+    if line.waits is not None:
+        return ["waits"]
     if line.unscored is not None:
         return ["unscored"]
     verdict = line.verdict
@@ -223,7 +225,7 @@ def _statistics(report: Report) -> Iterator[str]:
 
 
 def _training(report: Report) -> Grid:
-    lines = [line for line in report.lines if line.available]
+    lines = [line for line in report.lines if line.available and line.waits is None]
     headers = (report.grouped_by, "Row", "own stages", "with all that it takes from")
     rows = [
         (group, line.label, *(_number(n if n is None else n / 1e15) for n in (line.training.own, line.training.whole)))

@@ -80,6 +80,7 @@ class ReportRow:
     """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes.
 
     ``holm`` is the p-value of its verdict after Holm's correction for all cells of the table that have one.
+    One that ``waits``, and says for what, has published numbers alone.
     """
 
     name: str
@@ -87,6 +88,7 @@ class ReportRow:
     group: str
     available: bool
     unscored: str | None = None
+    waits: str | None = None
     published: Cell | None = None
     measured: tuple[Measured, ...] = ()
     margin: float | None = None

@@ -78,10 +78,12 @@ def _fields(report: Report, line: ReportRow) -> dict[str, Any]:
         "label": line.label,
         "group": line.group,
         "available": line.available,
-        "scored": line.available and line.unscored is None,
+        "scored": line.available and line.unscored is None and line.waits is None,
         **_attributes(line.published, "published", ("value", "spread", "meaning", "n", "protocol", "source")),
         **_measured(line.measured, ""),
     }
+    if any(other.published and other.published.nets for other in report.lines):
+        fields["published_nets"] = " ".join(map(str, line.published.nets)) if line.published else None
     for protocol in BOTH:
         measured = next((m for m in line.measured if m.protocol == protocol), None)
         fields |= _attributes(measured, protocol, ("difference",))

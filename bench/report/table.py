@@ -20,11 +20,21 @@ from bench.report.cells import (
 )
 from bench.report.claims import judge_claim
 from bench.report.evidence import bounded, nearest, passed
-from bench.report.footnotes import Footnotes, assumption, cost_notes, label_notes, run_notes, smaller_notes, source_note
+from bench.report.footnotes import (
+    Footnotes,
+    assumption,
+    cost_notes,
+    label_notes,
+    published_notes,
+    run_notes,
+    smaller_notes,
+    source_note,
+)
 from bench.report.inference import holm
 from bench.report.margin import margin_of
 from bench.report.model import Epoch, Measured, Provenance, Report, ReportRow, Training
 from bench.report.verdict import Verdict, combine
+from bench.report.waiting import waiting_row
 from bench.store import Store
 
 # How a network was trained, as far as recipes call it so; what a paper leaves out of it can change any number.
@@ -69,7 +79,6 @@ def build(
     reduced = plan(library, [name], smaller) if smaller else Graph()
     inputs = _Inputs(library, table, store, costs, paper, reduced, Footnotes())
     lines = _corrected([_row(inputs, row) for row in table.rows.values()])
-    stages = [stage for row in table.rows.values() for stage in row.stages]
     return Report(
         table=name,
         title=table.title,
@@ -82,7 +91,7 @@ def build(
         lines=lines,
         claims=tuple(judge_claim(paper, store, table, statement) for statement in table.claims),
         footnotes=inputs.footnotes.texts,
-        assumed=tuple(assumption(path, reason, stages) for path, reason in table.assumed.items()),
+        assumed=tuple(assumption(path, reason, table.rows.values()) for path, reason in table.assumed.items()),
         deviations=table.deviations,
         provenance=_provenance(paper, store),
     )
@@ -90,9 +99,11 @@ def build(
 
 def _row(inputs: _Inputs, row: Row) -> ReportRow:
     table, store, mark = inputs.table, inputs.store, inputs.footnotes.mark
-    bare = ReportRow(row.name, row.label, row.group, available=bool(row.stages), unscored=row.unscored)
+    bare = ReportRow(row.name, row.label, row.group, available=bool(row.stages), unscored=row.unscored, waits=row.waits)
     # Columns take their footnotes from left to right, so that the numbers rise as a row is read.
     marks = {"label": mark(label_notes(row))}
+    if row.waits:
+        return waiting_row(bare, row, table, mark)
     if not row.stages:
         return replace(bare, marks={column: numbers for column, numbers in marks.items() if numbers})
     samples = collect(inputs.paper, store, table.name, row)
@@ -106,7 +117,7 @@ def _row(inputs: _Inputs, row: Row) -> ReportRow:
     # Each takes a plan of its own.
     steps = iterations(inputs.library, table, row) if "iterations" in wanted else None
     costs = cost_cells(row, first_run, steps, inputs.costs, wanted)
-    marks["published"] = mark([cell.note] if cell and cell.note else [])
+    marks["published"] = mark(published_notes(cell))
     marks["measured"] = mark(run_notes(samples))
     marks["verdict"] = mark([row.unscored] if row.unscored else grounds)
     marks |= {metric: mark(cost_notes(row, metric, cost)) for metric, cost in costs.items()}

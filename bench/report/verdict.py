@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Literal
 
 from bench.recipe import Cell
-from bench.report.inference import error_of_difference, error_of_mean, nested
+from bench.report.inference import Nested, error_of_difference, error_of_mean, nested
 
 Measurement = Literal["reproduced", "compatible", "not reproduced", "impossible", "undecided", "no runs yet"]
-Word = Measurement | Literal["holds", "contradicted", "agrees", "inconsistent"]
+Word = Measurement | Literal["holds", "contradicted", "agrees", "inconsistent", "waits"]
 NORMAL_95 = 1.96  # Student's t at 95 % with infinitely many seeds
 COST_TOLERANCE = 0.005
 SIGNIFICANCE = 0.05
@@ -118,19 +118,53 @@ def claim(
 
     ``groups`` are the seeds that share a source; none means that each has its own.
     """
-    seeds = sorted(better.keys() & worse.keys())
-    if not seeds:
-        return Verdict("no runs yet", "no seed has a run in both rows")
-    paired = [[seed for seed in group if seed in seeds] for group in groups or [[seed] for seed in seeds]]
-    gains = nested([[worse[seed] - better[seed] for seed in group] for group in paired if group])
+    gains = _gains(better, worse, groups)
+    if isinstance(gains, Verdict):
+        return gains
     n, d = gains.n, gains.mean
-    if gains.sources == 1:
-        return Verdict("undecided", f"n = {n}, difference {d:.2f}: one pair has no spread", n, d)
     error = error_of_mean(gains)
     p = error.tail(d)
     word: Word = "holds" if p < SIGNIFICANCE else "contradicted" if p > 1 - SIGNIFICANCE else "undecided"
     sources = "" if gains.sources == n else f" of {gains.sources} sources"
     return Verdict(word, f"n = {n}{sources}, mean difference {d:.2f}, {shown(p)}", n, d, error.se, error.dof, p=p)
+
+
+def equivalent(
+    one: Mapping[int, float],
+    other: Mapping[int, float],
+    groups: Sequence[Sequence[int]] | None = None,
+    *,
+    margin: float,
+) -> Verdict:
+    """Whether the mean errors (%) of two rows, paired by seed, are within ``margin`` of each other.
+
+    It holds where the 90 % interval of the mean difference lies within the margin (two one-sided tests), and is
+    contradicted where it lies outside. ``groups`` are as in :func:`claim`.
+    """
+    gains = _gains(one, other, groups)
+    if isinstance(gains, Verdict):
+        return gains
+    error, d = error_of_mean(gains), gains.mean
+    h90 = error.half_width(0.90)
+    word: Word = "holds" if abs(d) + h90 <= margin else "contradicted" if abs(d) - h90 > margin else "undecided"
+    reason = f"n = {gains.n}, mean difference {d:.2f} ± {h90:.2f}, margin {margin:g}"
+    return Verdict(word, reason, gains.n, d, error.se, error.dof, h90)
+
+
+def _gains(
+    better: Mapping[int, float], worse: Mapping[int, float], groups: Sequence[Sequence[int]] | None
+) -> Nested | Verdict:
+    """How much better each seed is, in groups that share a source; a verdict where there are too few."""
+    seeds = sorted(better.keys() & worse.keys())
+    if not seeds:
+        return Verdict("no runs yet", "no seed has a run in both rows")
+    paired = [[seed for seed in group if seed in seeds] for group in groups or [[seed] for seed in seeds]]
+    gains = nested([[worse[seed] - better[seed] for seed in group] for group in paired if group])
+    if gains.sources == 1:
+        return Verdict(
+            "undecided", f"n = {gains.n}, difference {gains.mean:.2f}: one pair has no spread", gains.n, gains.mean
+        )
+    return gains
 
 
 def shown(p: float) -> str:

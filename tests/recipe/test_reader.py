@@ -444,6 +444,13 @@ ASSUMED = [
     ("      method.temperature:", "      init:", "row kd.assumed: 'init' is no field here", "init:"),
     (
         "      method.temperature:",
+        "      published.error:",
+        "row kd.assumed: 'published.error' is no field",
+        "published",
+    ),
+    ("      method.temperature:", "      report:", "row kd.assumed: 'report' is no field here", "report:"),
+    (
+        "      method.temperature:",
         "      data.train.fraction:",
         "row kd.assumed: 'data.train.fraction' is no field",
         "da",
@@ -482,7 +489,25 @@ def test_an_assumption_may_name_every_field_of_its_row(tmp_path: Path, path: str
     assert table_of(tmp_path, text).rows["kd"].assumed == {path: "not stated"}
 
 
-@pytest.mark.parametrize("path", ["words", "method.temperature", "teacher", "init", "update", "schedule.iterations"])
+@pytest.mark.parametrize(
+    ("row", "path"),
+    [
+        *(
+            ("    priority: [3, 2, 1]\n", path)
+            for path in ("published.error", "published.error.protocol", "published.params")
+        ),
+        ("    update: sequential\n", "report"),
+    ],
+)
+def test_an_assumption_may_be_of_what_is_published_and_reported(tmp_path: Path, row: str, path: str) -> None:
+    text = changed(SMALL, (row, f"{row}    assumed: {{{path}: inferred}}\n"))
+    assert {path: "inferred"} in [row.assumed for row in table_of(tmp_path, text).rows.values()]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["words", "method.temperature", "teacher", "init", "update", "schedule.iterations", "published.error.source"],
+)
 def test_an_assumption_of_a_table_may_name_a_field_of_any_row(tmp_path: Path, path: str) -> None:
     assert table_of(tmp_path, changed(SMALL, ("  schedule.batch:", f"  {path}:"))).assumed == {path: "not stated"}
 

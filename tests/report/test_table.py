@@ -269,6 +269,21 @@ def test_footnotes_are_numbered_by_first_use_and_never_repeated(full: Report) ->
     assert len(set(full.footnotes)) == len(full.footnotes)
 
 
+def test_what_is_published_and_reported_can_be_an_assumption(results: Results) -> None:
+    table = results.library.tables["small"]
+    kd = replace(table.rows["kd"], assumed={"published.error.protocol": "inferred", "published.trcost": "copied"})
+    dml = replace(table.rows["dml"], assumed={"report": "not stated"})
+    rows = {**table.rows, "kd": kd, "dml": dml}
+    results.library = Library({"small": replace(table, rows=rows, assumed={"published.error.source": "all of it"})})
+    report = results.report()
+    assert report.assumed == ("published.error.source = Table 1 (assumed): all of it",)
+    assert notes_of(report, "kd", "label") == [
+        "published.error.protocol = unknown (assumed): inferred",
+        "published.trcost (assumed): copied",
+    ]
+    assert "report = mean (assumed): not stated" in notes_of(report, "dml", "label")
+
+
 def test_assumptions_show_the_value_that_was_assumed(full: Report) -> None:
     assert full.assumed == (
         "schedule.batch = 50 (assumed): the paper names no batch size",
