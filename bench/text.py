@@ -1,5 +1,6 @@
 """Text from outside: what would steer a terminal, reorder a line or belong to no character is told, not obeyed."""
 
+import json
 import re
 
 # Control characters but tab and line feed, bidirectional marks, line separators, annotations, tags and surrogates.
@@ -19,6 +20,21 @@ def hidden(text: str) -> str | None:
 def visible(text: str) -> str:
     r"""The text with each such character as its escape, ``\x1b``; any other text is left as it is."""
     return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def visible_json(text: str) -> str:
+    r"""The same of a JSON text, which then says the same: ``\u001b``."""
+    return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def on_one_line(text: str) -> str:
+    """The text without line breaks and tabs."""
+    return re.sub(r"[ \t]*[\n\t][ \t\n]*", " ", text)
+
+
+def in_a_spreadsheet(text: str) -> str:
+    """The text of a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def clipped(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from bench.cli.interrupts import leave_at_once
-from bench.cli.output import ReaderGone, complain, standard_output
+from bench.cli.output import ReaderGone, complain, standard_streams
 from bench.errors import KdbenchError
 
 _ADVICE = {
@@ -39,7 +39,7 @@ def carry_out(command: Callable[[], object]) -> NoReturn:
     """Carry out a command, and end with its exit code."""
     leave_at_once()
     try:
-        with standard_output():
+        with standard_streams():
             command()
     except ReaderGone:
         # `kdbench list | head` has what it wanted.

@@ -43,6 +43,21 @@ class Output:
         return getattr(self.stream, name)
 
 
+class Errors(Output):
+    """The same of standard error, where downloads return to the beginning of their line; what it refuses is lost."""
+
+    def write(self, text: str) -> int:
+        """Write what can be seen of a text."""
+        with suppress(OSError):
+            self.stream.write("\r".join(map(visible, text.split("\r"))))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with suppress(OSError):
+            self.stream.flush()
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     try:
@@ -54,19 +69,20 @@ def _told() -> Iterator[None]:
 
 
 @contextmanager
-def standard_output() -> Iterator[None]:
-    """Standard output as an :class:`Output`, in which a character that its encoding lacks is a question mark.
+def standard_streams() -> Iterator[None]:
+    """Standard output as an :class:`Output`, and errors likewise; a character that an encoding lacks is replaced.
 
     Raises:
-        OutputError: it is closed, or what was printed could not be written; what is still to come goes nowhere.
+        OutputError: the output is closed, or could not be written; what is still to come goes nowhere.
     """
     _occupy_closed()
     if sys.stdout is None:
         raise OutputError("standard output is closed; send it to a file, or to /dev/null")
-    before = sys.stdout
+    before, errors = sys.stdout, sys.stderr
     if hasattr(before, "reconfigure"):
         before.reconfigure(errors="replace")
     sys.stdout = cast(TextIO, Output(before))
+    sys.stderr = cast(TextIO, Errors(errors)) if errors is not None else open(os.devnull, "w")  # noqa: SIM115
     try:
         yield
         _flush(before)
@@ -78,7 +94,7 @@ def standard_output() -> Iterator[None]:
             _flush(before)
         raise
     finally:
-        sys.stdout = before
+        sys.stdout, sys.stderr = before, errors
 
 
 def _flush(stream: TextIO) -> None:
@@ -108,7 +124,8 @@ def terminal() -> TextIO:
 def complain(message: object) -> None:
     """One line of errors."""
     if sys.stderr is not None:
-        print(f"kdbench: {visible(str(message))}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"kdbench: {visible(str(message))}", file=sys.stderr, flush=True)
 
 
 def _occupy_closed() -> None:

@@ -54,6 +54,31 @@ def _check_synthesis(stage: Stage, stated: dict[str, Node], noun: str) -> None:
         raise fault(stated["schedule"], f"{noun} takes 'iterations' an image, not epochs")
 
 
+def check_data(data: Data, nodes: dict[str, Node], noun: str) -> None:
+    """Means and deviations are the channels', crops show something, and parts have images."""
+    info = registry.SETS[data.set]
+    for key in ("mean", "std"):
+        if len(getattr(data, key)) != info.channels:
+            raise fault(nodes[key], f"{noun}.{key}: one number for each channel of {data.set}")
+    if data.crop_padding >= info.size:
+        says = f"must stay below the side of an image, {info.size}: a crop beyond it would show nothing of the image"
+        raise fault(nodes["crop_padding"], f"{noun}.crop_padding: {says}")
+    parts = (
+        ("train", data.train, info.train),
+        ("test", data.test, info.test),
+        ("validation", data.validation, info.train),
+    )
+    for key, part, whole in parts:
+        if not isinstance(part, Subset):
+            continue
+        if (part.fraction is None) == (part.per_class is None):
+            raise fault(nodes[key], f"{noun}.{key}: give fraction or per_class, one of the two")
+        if not 0 < (size := part.size(whole, info.classes)) <= whole:
+            raise fault(nodes[key], f"{noun}.{key}: {size} images, of the {whole} of {data.set}")
+    if data.validation and data.sizes(info.train, info.test, info.classes)[0] < 1:
+        raise fault(nodes["validation"], f"{noun}.validation: leaves no image to train on")
+
+
 def check_size(stage: Stage, stated: dict[str, Node], noun: str) -> None:
     """Its networks, teachers and steps are as many as a process can hold."""
     for key, count in (("network", len(stage.networks)), ("teacher", len(stage.teachers))):

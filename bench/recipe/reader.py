@@ -21,7 +21,6 @@ from bench.recipe.model import (
     Ref,
     Row,
     Stage,
-    Subset,
     Table,
     Words,
 )
@@ -233,29 +232,8 @@ class _Reader:
         data = schema.fill(Data, nodes, node, f"{noun}.data")
         if data.set not in registry.SETS:
             raise blocks.unknown(nodes["set"], f"{noun}.data: data set", data.set, registry.SETS)
-        for key in ("mean", "std"):
-            if len(getattr(data, key)) != registry.SETS[data.set].channels:
-                raise fault(nodes[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
-        if data.crop_padding >= (size := registry.SETS[data.set].size):
-            says = f"must stay below the side of an image, {size}: a crop beyond it would show nothing of the image"
-            raise fault(nodes["crop_padding"], f"{noun}.data.crop_padding: {says}")
-        for key in ("train", "test", "validation"):
-            part = getattr(data, key)
-            if isinstance(part, Subset):
-                self._check_part(part, data.set, key, nodes[key], f"{noun}.data.{key}")
-        info = registry.SETS[data.set]
-        if data.validation and data.sizes(info.train, info.test, info.classes)[0] < 1:
-            raise fault(nodes["validation"], f"{noun}.data.validation: leaves no image to train on")
+        checks.check_data(data, nodes, f"{noun}.data")
         return data
-
-    def _check_part(self, part: Subset, set_name: str, split: str, node: Node, noun: str) -> None:
-        """It is one of the two kinds, and has images."""
-        if (part.fraction is None) == (part.per_class is None):
-            raise fault(node, f"{noun}: give fraction or per_class, one of the two")
-        info = registry.SETS[set_name]
-        whole: int = getattr(info, split)
-        if not 0 < part.size(whole, info.classes) <= whole:
-            raise fault(node, f"{noun}: {part.size(whole, info.classes)} images, of the {whole} of {set_name}")
 
     def _schedule(self, nodes: dict[str, Node], node: Node, noun: str) -> Schedule:
         """A schedule whose decay is named, or that says the drops and the gamma of steps itself."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bench.report.cells import BOTH, COST_METRICS
 from bench.report.layout import Entry, Grid, lay_out
 from bench.report.model import Measured, Report, ReportRow
+from bench.text import in_a_spreadsheet, on_one_line, visible, visible_json
 
 Format = Literal["text", "markdown", "latex", "csv", "json"]
 CELL_WIDTH, LINE_WIDTH = 22, 100
@@ -33,6 +34,7 @@ class _Style:
 
     tablefmt: str
     escape: Callable[[str], str]
+    prose: Callable[[str], str]
     join: Callable[[Sequence[str]], str]
     mark: str
     gap: bool
@@ -48,7 +50,7 @@ def render(report: Report, form: Format) -> str:
     precision; JSON is the complete report.
     """
     if form == "json":
-        return json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return visible_json(json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
     if form == "csv":
         return to_csv(report)
     style, page = STYLES[form], lay_out(report)
@@ -56,7 +58,7 @@ def render(report: Report, form: Format) -> str:
     blocks = [
         _grid(block, style)
         if isinstance(block, Grid)
-        else style.listing(escape(block.title), [escape(item) for item in block.items], block.numbered)
+        else style.listing(escape(block.title), [style.prose(item) for item in block.items], block.numbered)
         for block in page.blocks
     ]
     return style.document(escape(page.title), escape(page.paper), blocks)
@@ -67,8 +69,13 @@ def to_csv(report: Report) -> str:
     from pandas import DataFrame
 
     # Objects are written as they are: a missing count must not turn the others into 5.0.
-    frame = DataFrame([_fields(report, line) for line in report.lines], dtype=object)
+    rows = [{key: _cell(value) for key, value in _fields(report, line).items()} for line in report.lines]
+    frame = DataFrame(rows, dtype=object)
     return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _cell(value: Any) -> Any:
+    return in_a_spreadsheet(visible(value)) if isinstance(value, str) else value
 
 
 def _fields(report: Report, line: ReportRow) -> dict[str, Any]:
@@ -133,6 +140,10 @@ def _entry(entry: Entry, style: _Style) -> str:
     return style.join(lines)
 
 
+def _text_escape(text: str) -> str:
+    return on_one_line(visible(text))
+
+
 def _text_join(lines: Sequence[str]) -> str:
     return "\n".join(part for line in lines for part in wrap(line, CELL_WIDTH) or [""])
 
@@ -147,15 +158,35 @@ def _text_listing(title: str, items: Sequence[str], numbered: bool) -> str:
 
 
 def _markdown_escape(text: str) -> str:
-    return re.sub(r"[\\|*<]", r"\\\g<0>", text)
+    """Neither a link, nor HTML, nor code, nor another cell."""
+    return re.sub(r"[\\|*<\[`]|&(?=#?\w+;)", r"\\\g<0>", _text_escape(text))
+
+
+def _markdown_prose(text: str) -> str:
+    """The same of a note, in which what stands between backticks is code."""
+    parts = re.split(r"`([^`]+)`", text)
+    return "".join(f"`{_text_escape(part)}`" if i % 2 else _markdown_escape(part) for i, part in enumerate(parts))
+
+
+def _markdown_inline(text: str) -> str:
+    """A paragraph that is none of Markdown's blocks: no heading, quotation or list."""
+    return re.sub(r"\A([#>+-]|\d+(?=[.)]\s))", lambda found: _markdown_start(found[0]), text)
+
+
+def _markdown_start(mark: str) -> str:
+    return f"{mark}\\" if mark.isdigit() else f"\\{mark}"
 
 
 def _markdown_listing(title: str, items: Sequence[str], numbered: bool) -> str:
-    return "\n".join([f"**{title}**", "", *(f"{i}. {t}" if numbered else f"- {t}" for i, t in enumerate(items, 1))])
+    return "\n".join(
+        [f"**{title}**", "", *(f"{f'{i}.' if numbered else '-'} {_markdown_inline(t)}" for i, t in enumerate(items, 1))]
+    )
 
 
 def _latex_escape(text: str) -> str:
-    escaped = "".join(LATEX.get(c, c) for c in text)
+    escaped = "".join(LATEX.get(c, c) for c in _text_escape(text))
+    # After a line's end these would be taken for what it may be followed by: \\* and \\[1cm].
+    escaped = re.sub(r"\A[\[*]", r"{\g<0>}", escaped)
     return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
 
 
@@ -180,7 +211,8 @@ def _latex_document(title: str, paper: str, blocks: Sequence[str]) -> str:
 STYLES: dict[Format, _Style] = {
     "text": _Style(
         tablefmt="simple",
-        escape=str,
+        escape=_text_escape,
+        prose=_text_escape,
         join=_text_join,
         mark=" [{}]",
         gap=True,
@@ -191,16 +223,18 @@ STYLES: dict[Format, _Style] = {
     "markdown": _Style(
         tablefmt="pipe",
         escape=_markdown_escape,
+        prose=_markdown_prose,
         join="<br>".join,
         mark="<sup>{}</sup>",
         gap=False,
         listing=_markdown_listing,
         heading="**{}**\n\n".format,
-        document=lambda title, paper, blocks: "\n\n".join([f"### {title}", paper, *blocks]) + "\n",
+        document=lambda title, paper, blocks: "\n\n".join([f"### {title}", _markdown_inline(paper), *blocks]) + "\n",
     ),
     "latex": _Style(
         tablefmt="latex_raw",
         escape=_latex_escape,
+        prose=_latex_escape,
         join=_latex_join,
         mark=r"\textsuperscript{{{}}}",
         gap=False,

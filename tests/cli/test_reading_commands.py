@@ -162,6 +162,20 @@ def test_curves_of_a_run_that_diverged_end_in_nan(kdbench: Kdbench, tmp_path: Pa
     assert (code, out.split()[-3:]) == (0, ["3.5", "nan", "2,000"])
 
 
+def test_what_a_record_calls_a_loss_steers_no_terminal(kdbench: Kdbench, tmp_path: Path) -> None:
+    (run,) = plan(load(write(tmp_path)), ["small"], "paper", rows=["plain"], seeds=[2]).runs.values()
+    networks = [{"loss": {"\x1b[2J\u202ece": 1.0}, "test_error": 1.0}]
+    Store(tmp_path / "results").add(record(run, curve=[{"epoch": 1, "networks": networks}]))
+    code, out, _ = kdbench("figure", "curves", "--loss", "small/plain#2")
+    assert (code, "small/plain: \\x1b[2J\\u202ece" in out, "\x1b" in out) == (0, True, False)
+
+
+@pytest.mark.parametrize("arguments", [["report", "\x1b[2J"], ["list", "--\x1b[2J"], ["gpu", "--\x1b[2J"]])
+def test_what_is_typed_steers_no_terminal(kdbench: Kdbench, arguments: list[str]) -> None:
+    code, _, err = kdbench(*arguments)
+    assert (code, "\\x1b[2J" in err, "\x1b" in err) == (2, True, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
