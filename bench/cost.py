@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import CostError
+from bench.files import write_atomic
 from bench.graph import Run, plan
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
 from bench.recipe import Library, Row, Subset, Table
 from bench.registry import SETS
-from bench.store import write_atomic
 
 if TYPE_CHECKING:
     from torch import nn

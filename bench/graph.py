@@ -61,15 +61,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """Stands for what was asked for."""
-        return _hash(
-            {
-                "recipe": self.recipe,
-                "profile": self.profile,
-                "seed": self.seed,
-                "fingerprint": registry.SETS[self.stage.data.set].fingerprint,
-                "sources": {edge: run.key for edge, run in self.sources.items()},
-            }
-        )
+        return key_of(self.recipe, self.profile, self.seed, {edge: run.key for edge, run in self.sources.items()})
 
     @cached_property
     def versions(self) -> dict[str, int]:
@@ -97,8 +89,7 @@ class Run:
     @cached_property
     def id(self) -> str:
         """Stands for what the code of today makes of it; begins with the profile."""
-        sources = {edge: run.id for edge, run in self.sources.items()}
-        return f"{self.profile}-{_hash({'key': self.key, 'versions': self.versions, 'sources': sources})}"
+        return id_of(self.key, self.profile, self.versions, {edge: run.id for edge, run in self.sources.items()})
 
 
 @dataclass(frozen=True)
@@ -228,6 +219,19 @@ def _number(said: int | str | None, seed: int, source: int | None) -> int:
         assert source is not None, "the reader lets no 'source' pass without 'sources'"
         return source
     return seed if said is None else int(said)
+
+
+def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[str, str]) -> str:
+    """The key of a run, from what its recipe says (plain values) and from the keys of what it takes from."""
+    fingerprint = registry.SETS[recipe["data"]["set"]].fingerprint
+    return _hash(
+        {"recipe": recipe, "profile": profile, "seed": seed, "fingerprint": fingerprint, "sources": dict(sources)}
+    )
+
+
+def id_of(key: str, profile: str, versions: Mapping[str, int], sources: Mapping[str, str]) -> str:
+    """The id of a run, from its key, the versions of its components and the ids of what it takes from."""
+    return f"{profile}-{_hash({'key': key, 'versions': dict(versions), 'sources': dict(sources)})}"
 
 
 def _hash(value: Any) -> str:

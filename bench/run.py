@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bench.graph import Run
-from bench.store import Record, Store
+from bench.record import Record
+from bench.store import Store
 from bench.train.progress import Progress
 
 

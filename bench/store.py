@@ -5,179 +5,70 @@ weights that later runs need may be kept under ``weights/``.
 """
 
 import hashlib
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, final, overload
 
 from filelock import FileLock, Timeout
 
 from bench.errors import StoreError
+from bench.files import about, seal_of, sha256, write_once
 from bench.graph import Run
+from bench.record import Record, from_json, to_json
 
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Result:
-    """One network of a run: top-1 test error in %, at the last epoch and at the best one (counted from 1)."""
-
-    last_error: float | None
-    best_error: float | None
-    best_epoch: int | None
+# The digests of records that have no seal of their own, made before records had one: as `sha256sum` writes them.
+UNSEALED_RECORDS = "runs.sha256"
 
 
-@final
-class NetworkEntry(TypedDict):
-    """One network in an epoch: the mean of each term of its loss (None if it is no number), and its errors in %."""
-
-    loss: dict[str, float | None]
-    train_error: float
-    test_error: float
+def record_files(folder: Path) -> list[Path]:
+    """The records of a folder of results, in order."""
+    return sorted((folder / "runs").glob("*.json"))
 
 
-class EpochEntry(TypedDict):
-    """An epoch of a training (counted from 1): the rate of its last step, and each network of the group."""
+def read_record(path: Path, listed: Mapping[str, str]) -> Record:
+    """The record in a file; ``listed`` has the digests of those without a seal (:func:`unsealed_records`).
 
-    epoch: int
-    lr: float
-    networks: list[NetworkEntry]
-    seconds: float
-
-
-@final
-class ImagesEntry(TypedDict):
-    """What is left of the loss over a batch of synthesised images, and the share that misses its class, in %."""
-
-    loss: dict[str, float | None]
-    train_error: float
-
-
-class SynthesisEntry(TypedDict):
-    """A batch of synthesised images (counted from 1), as the one network that they were made for sees them."""
-
-    epoch: int
-    networks: list[ImagesEntry]
-    seconds: float
-
-
-class EnsembleEntry(TypedDict):
-    """An ensemble of the networks of these seeds, and its error in %."""
-
-    members: list[int]
-    test_error: float
-
-
-CurveEntry = EpochEntry | SynthesisEntry | EnsembleEntry
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one run left behind. ``status`` is ``done`` or ``diverged``; ``replica`` counts from 1.
-
-    ``curve`` has a :data:`CurveEntry` an epoch, batch of images or ensemble. ``taken`` gives, for each source, the
-    record and the digest of the artifact that was really used. ``flops`` counts training steps, backward included.
-    ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
-    at most so many; None in older records. ``compiled``: whether its networks went through torch.compile, where a
-    record says so. ``plugins`` tells where each component that is not kdbench's own came from.
+    Raises:
+        StoreError: it cannot be read, is not as it was written, or is that of another run.
     """
-
-    key: str
-    id: str
-    name: str
-    profile: str
-    seed: int
-    status: str
-    recipe: dict[str, Any]
-    results: list[Result]
-    curve: Sequence[Mapping[str, Any]]
-    versions: dict[str, int]
-    precision: str
-    device: str
-    seconds: float
-    flops: int | None
-    peak_memory: int | None
-    libraries: dict[str, str]
-    commit: str | None
-    warnings: list[str]
-    taken: dict[str, dict[str, str]]
-    artifact: str | None
-    finished: str
-    replica: int = 1
-    side_by_side: int | None = None
-    compiled: bool | None = None
-    plugins: dict[str, dict[str, Any]] = field(default_factory=dict)
-    schema: int = field(default=SCHEMA)
-
-    @property
-    def stem(self) -> str:
-        """The file name of the record and of its artifact, without suffix."""
-        return self.id if self.replica == 1 else f"{self.id}.r{self.replica}"
-
-
-class Curve(Sequence[dict[str, Any]]):
-    """The curve of a record as its file has it: most of the text, and read only by the few who look at it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    @cached_property
-    def _entries(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = json.loads(self._text)
-        return entries
-
-    @overload
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        """One entry, or some."""
-        return self._entries[index]
-
-    def __len__(self) -> int:
-        """Number of entries."""
-        return len(self._entries)
-
-    def __eq__(self, other: object) -> bool:
-        """Whether another curve, or a list, has the same entries."""
-        return isinstance(other, Sequence) and self._entries == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def to_json(record: Record) -> str:
-    """A record as one JSON object, a line for each field and each epoch so that a diff can be read."""
-    values = asdict(record)
-    curve = ",\n  ".join(json.dumps(entry) for entry in values.pop("curve"))
-    body = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
-    return "{\n" + ",\n".join([*body, f' "curve": [\n  {curve}\n ]' if curve else ' "curve": []']) + "\n}\n"
-
-
-def from_json(text: str, shown: str) -> Record:
-    """Read a record; StoreError if it is not one, or of a newer schema."""
     try:
-        values = _parsed(text)
-        if values["schema"] > SCHEMA:
-            raise StoreError(f"{shown}: written by a newer kdbench (schema {values['schema']}); update kdbench")
-        values["results"] = [Result(**result) for result in values["results"]]
-        return Record(**{f.name: values[f.name] for f in fields(Record) if f.name in values})
-    except (KeyError, TypeError, ValueError) as error:
+        if not path.is_file():
+            raise StoreError(f"{path}: not a file; move it away")
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+    record = from_json(data.decode(errors="replace"), str(path))
+    _check_name(record, path.name, str(path))
+    if record.schema == 1 and listed.get(path.name, digest := hashlib.sha256(data).hexdigest()) != digest:
         raise StoreError(
-            f"{shown}: not a record ({error}); move the file away, or take it from version control"
-        ) from None
+            f"{path}: was changed after it was written (its digest is not that in {UNSEALED_RECORDS}); move the file"
+            " away, or take it from version control"
+        )
+    return record
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """The fields of a record; the curve, which :func:`to_json` puts last, is left as text."""
-    head, mark, curve = text.partition('\n "curve": ')
-    if mark and curve.endswith("]\n}\n"):
-        return {**json.loads(head.removesuffix(",") + "}"), "curve": Curve(curve.removesuffix("\n}\n"))}
-    whole: dict[str, Any] = json.loads(text)
-    return whole
+def unsealed_records(folder: Path) -> dict[str, str]:
+    """The digests of the records, by file name, that a folder of results lists because they have no seal."""
+    path = folder / UNSEALED_RECORDS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return {name.removeprefix("runs/"): digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); take it from version control") from None
+
+
+def checkpoint_epoch(data: bytes, run_id: str) -> int | None:
+    """How far a run is, by the bytes of its checkpoint; None if they are not one of this run, as it was written."""
+    try:
+        said = about(data) if seal_of(data) == "intact" else {}
+    except ValueError:
+        return None
+    return said["epoch"] if said.get("id") == run_id and isinstance(said.get("epoch"), int) else None
+
+
+def _check_name(record: Record, name: str, shown: str) -> None:
+    if name != f"{record.stem}.json":
+        raise StoreError(f"{shown}: the record in it is that of another run, {record.stem!r}")
 
 
 class Store:
@@ -192,17 +83,19 @@ class Store:
         self.root = root
         self.folders = [root, *([shipped] if shipped else [])]
         self.by_key: dict[str, list[Record]] = {}
-        self._stems: set[str] = set()
+        self.by_stem: dict[str, Record] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Take in the records that other processes have written since."""
-        for path in (path for folder in self.folders for path in sorted((folder / "runs").glob("*.json"))):
-            if path.stem not in self._stems:
-                self._index(from_json(path.read_text(encoding="utf-8", errors="replace"), str(path)), path.stem)
+        for folder in self.folders:
+            new = [path for path in record_files(folder) if path.stem not in self.by_stem]
+            listed = unsealed_records(folder) if new else {}
+            for path in new:
+                self._index(read_record(path, listed), path.stem)
 
     def _index(self, record: Record, stem: str) -> None:
-        self._stems.add(stem)
+        self.by_stem[stem] = record
         self.by_key.setdefault(record.key, []).append(record)
 
     def current_record(self, run: Run) -> Record | None:
@@ -252,17 +145,23 @@ class Store:
         self._index(record, record.stem)
         return path
 
-    def merge(self, text: str, name: str, shown: str) -> Record:
-        """Take in the record that another machine wrote as file ``name``; one that is here already must be the same."""
-        record = from_json(text, shown)
-        if name != f"{record.stem}.json":
-            raise StoreError(f"{shown}: the record in it is that of another run, {record.stem!r}")
+    def is_new(self, text: str, name: str, shown: str) -> bool:
+        """Whether a record that another machine wrote as file ``name`` is not here yet.
+
+        Raises:
+            StoreError: it is none, or that of another run; or one of that name is here, and not the same.
+        """
+        _check_name(from_json(text, shown), name, shown)
         here = next((path for folder in self.folders if (path := folder / "runs" / name).exists()), None)
-        if here is None:
-            self.add(record)
-        elif here.read_text(encoding="utf-8") != text:
+        if here is not None and here.read_text(encoding="utf-8") != text:
             raise StoreError(f"{shown}: another record of that name is already in {here.parent}; neither was changed")
-        return record
+        return here is None
+
+    def merge(self, text: str, name: str, shown: str) -> None:
+        """Take in a record, as it was written, unless it is here; raises as :meth:`is_new`."""
+        if self.is_new(text, name, shown):
+            write_once(self.root / "runs" / name, text.encode())
+            self._index(from_json(text, shown), Path(name).stem)
 
     @contextmanager
     def lock(self, run: Run) -> Iterator[bool]:
@@ -279,36 +178,3 @@ class Store:
             yield True
         finally:
             lock.release()
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old bytes or the new ones, never a part, even after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_once(path: Path, data: bytes) -> None:
-    """As :func:`write_atomic`, but a file that is already there stays and is an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part{os.getpid()}")
-    part.write_bytes(data)
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise StoreError(f"{path} is already there; nothing was overwritten") from None
-    finally:
-        part.unlink()

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.graph import Run
 from bench.recipe import Library, load
-from bench.store import Record, Result
+from bench.record import Record, Result
 
 SMALL = (Path(__file__).parent / "recipe" / "small.yaml").read_text(encoding="utf-8")
 DISTANCES = "# any text: only its digest counts\na,0,1\nb,1,0\n"
@@ -33,6 +33,12 @@ def library(folder: Path, *changes: tuple[str, str]) -> Library:
     return load(write(folder, changed(SMALL, *changes)))
 
 
+def epoch(number: int, test_error: float = 30.0) -> dict[str, Any]:
+    """An epoch of a curve."""
+    network = {"loss": {"ce": 1.0}, "train_error": 20.0, "test_error": test_error}
+    return {"epoch": number, "lr": 0.1, "networks": [network], "seconds": 1.0}
+
+
 def record(run: Run, **said: Any) -> Record:
     """A record of a run."""
     whole: dict[str, Any] = {
@@ -44,7 +50,7 @@ def record(run: Run, **said: Any) -> Record:
         "status": "done",
         "recipe": run.recipe,
         "results": [Result(30.0, 29.5, 9)],
-        "curve": [{"epoch": 1, "networks": [{"test_error": 30.0}]}],
+        "curve": [epoch(1)],
         "versions": run.versions,
         "precision": "float32",
         "device": "Imaginary GPU",

@@ -54,10 +54,16 @@ STATED = {
 }
 
 
+# The versions of what committed records were made with, where they have been raised since.
+RAISED = {"network resnet": 1}
+
+
 def test_every_committed_record_is_found() -> None:
     runs = planned(REPO / "recipes")
     assert len(RECORDS) >= 129
-    assert [record["name"] for record in RECORDS if (record["key"], record["id"]) not in runs] == []
+    assert [record["name"] for record in RECORDS if record["key"] not in {key for key, _ in runs}] == []
+    older = [record for record in RECORDS if (record["key"], record["id"]) not in runs]
+    assert [record["name"] for record in older if not RAISED.items() & record["versions"].items()] == []
 
 
 @pytest.mark.parametrize("where", STATED)

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from bench.errors import StoreError
+from bench.files import sha256, write_atomic
 from bench.graph import Graph, Run, plan
 from bench.run import todo, walk
-from bench.store import Store, sha256, write_atomic
+from bench.store import Store
 from tests.handmade import library, record
 
 KD = "    method: {kd: {temperature: 4.0, soften: both}}\n    teacher: large#1\n"

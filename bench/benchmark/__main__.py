@@ -16,7 +16,7 @@ from bench.benchmark.measure import Budget, Spread, Times, measure, overhead_per
 from bench.benchmark.seeds import per_seed, together
 from bench.benchmark.task import WORKLOADS, make_task
 from bench.errors import DeviceError, KdbenchError
-from bench.store import write_atomic
+from bench.files import write_atomic
 from bench.train import device as devices
 from bench.train.teacher_cache import num_views
 

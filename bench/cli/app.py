@@ -83,6 +83,14 @@ def check() -> None:
 
 
 @app.command()
+def verify() -> None:
+    """Check every record against itself: digest, curve, identity, artifact. A fault is a line, and exit code 2."""
+    from bench.cli import show
+
+    show.verify()
+
+
+@app.command()
 def run(
     table: TableName,
     profile: ProfileOption = None,

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bench.cli.progress import duration, measured, outcome, title
 from bench.graph import Run
-from bench.store import EpochEntry, Record, SynthesisEntry
+from bench.record import EpochEntry, Record, SynthesisEntry
 
 
 class Bars:

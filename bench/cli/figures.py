@@ -10,17 +10,19 @@ from tabulate import tabulate
 
 from bench.data import wordvectors
 from bench.errors import UsageError
+from bench.files import sha256
 from bench.graph import Run
 from bench.methods.data_impressions import class_similarity
 from bench.profiles import Profile
 from bench.project import Project, resolve_run
 from bench.recipe import Words
 from bench.recipe.model import Quality
+from bench.record import Record
 from bench.registry import SETS
 from bench.report.curves import Curve, loss_curves, quality_curves
 from bench.report.figures import gallery, heatmap, learning_curves, softened
 from bench.schema import nearest
-from bench.store import Record, Store, sha256
+from bench.store import Store
 
 if TYPE_CHECKING:
     from bench.train import artifacts

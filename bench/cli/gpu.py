@@ -29,7 +29,7 @@ def gpu(
     """Run the missing runs of highest priority within a budget of seconds, then pack records, weights, checkpoints."""
     project = Project.find(data)
     device, library, store = devices.choose(device_name), project.library(), project.store()
-    unpacked = pack.unpack(store, out)
+    unpacked = [taken.path for taken in pack.unpack(store, out)]
     names = tables or list(library.tables)
     graph = plan(library, names, profile)
     tell_unreadable(library, names)
@@ -74,14 +74,15 @@ def collect(folder: Path) -> None:
     project = Project.find()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
-    if not any(pack.parts_of(folder, name) for name in (pack.RECORDS, pack.OTHERS)):
-        raise UsageError(f"{folder} has nothing that `make gpu` packed ({pack.RECORDS}.00, {pack.OTHERS}.00, ...)")
-    store = project.store()
-    known = set((store.root / "runs").glob("*.json"))
-    unpacked = [path for path in pack.unpack(store, folder) if path.parent.name == "runs"]
-    # One that was brought along with kdbench is not written again.
-    new = [path for path in unpacked if path.is_file() and path not in known]
-    print(f"{len(unpacked)} records in {folder}, {len(new)} of them new in {project.results}")
+    if not (folder / pack.MANIFEST).is_file():
+        raise UsageError(f"{folder} has nothing that `make gpu` packed: there is no {pack.MANIFEST}")
+    unpacked = pack.unpack(project.store(), folder)
+    for taken in unpacked:
+        if taken.note:
+            print(f"{taken.path.parent.name}/{taken.path.name}: {taken.note}")
+    records = [taken for taken in unpacked if taken.path.parent.name == "runs"]
+    new = sum(taken.new for taken in records)
+    print(f"{len(records)} records in {folder}, {new} of them new in {project.results}")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,8 +9,8 @@ from typing import Self
 
 from bench.graph import Run
 from bench.recipe import Library
+from bench.record import EpochEntry, Record, SynthesisEntry
 from bench.run import Watcher
-from bench.store import EpochEntry, Record, SynthesisEntry
 
 LINE_SECONDS = 10.0
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from tabulate import tabulate
 
+from bench import verify as verification
 from bench.cli.progress import tell_unreadable
 from bench.cost import forward_flops
-from bench.errors import RecipeError
+from bench.errors import RecipeError, StoreError
+from bench.files import write_atomic
 from bench.graph import plan
 from bench.networks.base import Network
 from bench.profiles import Profile
@@ -18,7 +20,7 @@ from bench.registry import BROKEN, SETS
 from bench.report.render import Format, render
 from bench.report.table import build
 from bench.run import todo
-from bench.store import write_atomic
+from bench.store import UNSEALED_RECORDS
 
 
 def tables(*, names_only: bool) -> None:
@@ -46,6 +48,22 @@ def check() -> None:
     runs = len(plan(library, library.tables, "paper").runs)
     rows = sum(len(table.rows) for table in library.tables.values())
     print(f"{len(library.tables)} tables, {rows} rows, {runs} runs: all is well")
+
+
+def verify() -> None:
+    """Check every record, artifact and checkpoint against itself; faults end in an error with a line for each."""
+    project = Project.find()
+    project.load_plugins()
+    seen = verification.verify(project.results, project.shipped_results)
+    print(f"{len(seen.records)} records, {seen.artifacts} artifacts, {seen.checkpoints} checkpoints")
+    if seen.unsealed:
+        listed = f"{seen.unsealed - seen.unlisted} of them are as {UNSEALED_RECORDS} lists them"
+        print(f"{seen.unsealed} records were made before records had a digest of their own; {listed}")
+    for stem, why in seen.unplaced.items():
+        print(f"{stem}: its id was not checked: {why}")
+    if seen.faults:
+        raise StoreError("\n".join(seen.faults))
+    print("all is well")
 
 
 def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int], *, retry_diverged: bool) -> None:

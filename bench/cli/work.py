@@ -13,10 +13,11 @@ from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, Run, plan
 from bench.profiles import Profile
 from bench.project import Project
+from bench.record import Record
 from bench.registry import SETS
 from bench.run import todo, walk
 from bench.schema import nearest
-from bench.store import Record, Store
+from bench.store import Store
 from bench.train import device as devices
 
 

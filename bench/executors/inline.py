@@ -10,7 +10,7 @@ import torch
 from bench.errors import DeviceError
 from bench.executors.local import Local
 from bench.graph import Run
-from bench.store import Record
+from bench.record import Record
 from bench.train import device as devices
 from bench.train.progress import Coroutine, Progress, Stopped
 

@@ -14,7 +14,8 @@ from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
 from bench.provenance import commit, libraries
 from bench.recipe.model import teacher_edge
-from bench.store import Record, Store
+from bench.record import Record
+from bench.store import Store
 from bench.train import artifacts
 from bench.train import device as devices
 from bench.train.engine import Job, train

@@ -26,7 +26,8 @@ from bench.errors import DeviceError, KdbenchError
 from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run
-from bench.store import EpochEntry, Record, Store, SynthesisEntry
+from bench.record import EpochEntry, Record, SynthesisEntry
+from bench.store import Store
 from bench.train.progress import Progress
 
 STEP_SECONDS = 0.1

@@ -30,6 +30,8 @@ class ResNet(Network):
     width: Positive
 
     name: ClassVar[str] = "resnet"
+    # 2: the mean and the last layer are in float32 under autocast.
+    version: ClassVar[int] = 2
 
     def check(self) -> None:
         """There is such a depth for this block, and the width gives whole numbers of planes."""

@@ -8,11 +8,12 @@ from bench.cost import CostTable, cost_of, forward_flops, step_macs
 from bench.graph import Graph, Run
 from bench.recipe import Cell, Row
 from bench.recipe.model import Metric, Quality
+from bench.record import Record
 from bench.report.inference import nested
 from bench.report.model import CostCell, Ensemble, Epoch, Measured
 from bench.report.sources import Sources
 from bench.report.verdict import Verdict, judge, judge_cost
-from bench.store import Record, Store
+from bench.store import Store
 
 BOTH: tuple[Epoch, ...] = ("last", "best")
 COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations")

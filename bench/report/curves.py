@@ -7,7 +7,7 @@ from typing import Any
 from bench.cost import steps_taken
 from bench.graph import Run
 from bench.recipe.model import Quality
-from bench.store import Record
+from bench.record import Record
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from statistics import fmean
 
 from bench.recipe import Row
 from bench.recipe.model import Quality
+from bench.record import Record
 from bench.report.cells import Comparison, Samples, measured_cell
 from bench.report.model import Measured
 from bench.report.verdict import Verdict
-from bench.store import Record
 
 TAIL, LEVEL = 0.2, 0.1  # a plateau: the last fifth of the epochs brings less than 0.1 points
 

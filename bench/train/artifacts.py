@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from bench.errors import StoreError
+from bench.files import write_atomic
 from bench.graph import Run
-from bench.store import Record, Store, write_atomic
+from bench.record import Record
+from bench.store import Store
 
 Tensors = dict[str, Tensor]
 
@@ -51,21 +53,24 @@ def images(artifact: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 def load(store: Store, run: Run) -> tuple[Record, Tensors] | None:
     """The record of a run whose artifact is here, and its tensors, verified; None if it is not here."""
     here = store.available_artifact(run)
-    return None if here is None else (here[0], read(store.verified(*here))[0])
+    return None if here is None else (here[0], read(store.verified(*here)))
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     """Write tensors and a JSON value in one atomic step; returns the file's sha256."""
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(kept, {"about": json.dumps(about)})
+    data = to_bytes(tensors, {"about": json.dumps(about)})
     write_atomic(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
-def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """The tensors (on the CPU) and the JSON value of a file; StoreError if it cannot be read."""
+def to_bytes(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """Tensors and what is said beside them, as a safetensors file has them."""
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+
+
+def read(path: Path) -> Tensors:
+    """The tensors (on the CPU) of a file; StoreError if it cannot be read."""
     try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read ({error}); delete it to start this run again") from None

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bench.errors import DeviceError
+from bench.networks.modules.base import Classifier
 
 _MEMORY = Path("/proc/meminfo")
 
@@ -63,7 +64,7 @@ def cast_frozen_(network: nn.Module, reached: str) -> None:
     """Round the weights that autocast would round in every forward pass, in place; for networks without gradients."""
     if reached == "bfloat16":
         for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, Classifier):
                 module.to(torch.bfloat16)
 
 

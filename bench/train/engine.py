@@ -14,8 +14,8 @@ from bench.errors import DeviceError
 from bench.methods.base import Batch, Method, Outputs, Setup
 from bench.networks.modules.base import Output
 from bench.recipe import Stage
+from bench.record import EpochEntry, Status
 from bench.rng import generator
-from bench.store import EpochEntry
 from bench.train import artifacts, checkpoint
 from bench.train import device as devices
 from bench.train.loader import DeviceLoader, EpochRandomness
@@ -133,7 +133,8 @@ class Training:
         shape = len(job.test), job.setup.classes
         self.logits = [torch.zeros(shape, dtype=torch.float16, device=job.device) for _ in job.networks]
         self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
-        self.status, self.curve = "done", list[EpochEntry]()
+        self.status: Status = "done"
+        self.curve = list[EpochEntry]()
         self.next_randomness: tuple[int, EpochRandomness, dict[str, Tensor]] | None = None
 
     def _cached(self, teacher: nn.Module, cache: LogitsCache) -> CachedTeacher:
@@ -219,7 +220,8 @@ class Training:
             self.status = "diverged"
         left = self.seconds / self.epoch * (self.epochs - self.epoch)
         progress.epoch(self.curve[-1], self.epochs, shown / self.epoch_seconds, left)
-        if self.epoch < self.epochs and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+        unfinished = self.epoch < self.epochs and self.status == "done"
+        if unfinished and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.save()
 
     def begin(self, first: int, steps: int) -> None:
@@ -299,7 +301,7 @@ class Training:
 
     def resume(self) -> None:
         """Take the checkpoint's state, if there is one."""
-        about = checkpoint.resume(self.job, self._tensors())
+        about = checkpoint.resume(self.job, self._tensors(), self.epochs)
         if about is not None:
             self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
             self.epoch_seconds = self.seconds / max(1, self.epoch)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import Protocol, TypeAlias, TypeVar
 
-from bench.store import EpochEntry, SynthesisEntry
+from bench.record import EpochEntry, SynthesisEntry
 
 T = TypeVar("T")
 Coroutine: TypeAlias = Generator[None, None, T]

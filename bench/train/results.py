@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.store import CurveEntry, EnsembleEntry, EpochEntry, NetworkEntry, Result
+from bench.record import CurveEntry, EnsembleEntry, EpochEntry, NetworkEntry, Result, Status
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Outcome:
         seconds: spent in epochs, over all resumptions.
     """
 
-    status: str
+    status: Status
     results: list[Result]
     curve: Sequence[CurveEntry]
     tensors: dict[str, Tensor]
@@ -68,7 +68,7 @@ def diverged(entries: Sequence[NetworkEntry]) -> bool:
     return any(value is None for network in entries for value in network["loss"].values())
 
 
-def last_and_best(curve: Sequence[EpochEntry], status: str) -> list[Result]:
+def last_and_best(curve: Sequence[EpochEntry], status: Status) -> list[Result]:
     """Last and best test error of each network; a diverged run has none."""
     results = []
     for k in range(len(curve[-1]["networks"])):

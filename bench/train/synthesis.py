@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from bench.methods.base import Synthesiser
 from bench.recipe import Stage
+from bench.record import ImagesEntry, SynthesisEntry
 from bench.rng import generator
-from bench.store import ImagesEntry, SynthesisEntry
 from bench.train import artifacts, checkpoint
 from bench.train import device as devices
 from bench.train.engine import CHECKPOINT_SECONDS
@@ -125,7 +125,7 @@ class _Work:
         self.saved = time.monotonic()
 
     def resume(self) -> None:
-        about = checkpoint.resume(self.job, {"images": self.images})
+        about = checkpoint.resume(self.job, {"images": self.images}, self.batches)
         if about is not None:
             self.done, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
             self.batch_seconds = self.seconds / max(1, self.done)

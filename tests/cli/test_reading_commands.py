@@ -12,7 +12,8 @@ import pytest
 from bench import __version__
 from bench.graph import Run, plan
 from bench.recipe import load
-from bench.store import Record, Store
+from bench.record import Record
+from bench.store import Store
 from tests.handmade import SMALL, changed, record, write
 
 REPO = Path(__file__).parents[2]

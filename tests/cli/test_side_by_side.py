@@ -10,10 +10,11 @@ import torch
 from bench.cli import work
 from bench.data.datasets import DatasetInfo
 from bench.executors import choose
+from bench.files import write_atomic
 from bench.graph import plan
 from bench.project import Project
 from bench.recipe import load
-from bench.store import Store, write_atomic
+from bench.store import Store
 from tests.cli.commands import RUN, VANILLA, by_name, finish, records, start, wait_for_checkpoints
 from tests.handmade import record
 

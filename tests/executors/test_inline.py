@@ -16,8 +16,9 @@ from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run, plan
 from bench.recipe import load
+from bench.record import Record
 from bench.run import todo, walk
-from bench.store import Record, Store
+from bench.store import Store
 from bench.train import artifacts, device
 from bench.train.progress import Unwatched
 

@@ -7,12 +7,14 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.functional import batch_norm, conv2d
 
 from bench.errors import RecipeError
 from bench.networks.initial import initialise
 from bench.networks.resnet import ResNet
 from bench.rng import generator
+from bench.train.device import cast_frozen_
 
 
 def resnet(depth: int = 8, block: str = "basic", shortcut: str = "A", width: float = 1.0, **shape: int) -> nn.Module:
@@ -210,10 +212,34 @@ def test_bf16_autocast_runs_forward_and_backward(shortcut: str) -> None:
     exact = net(images()).logits
     with torch.autocast("cpu", torch.bfloat16):
         out = net(images())
-    assert out.logits.dtype == torch.bfloat16
+    assert {out.features[name].dtype for name in ("stem", "stage3")} == {torch.bfloat16}
     torch.testing.assert_close(out.logits.float(), exact, rtol=0.1, atol=0.1)
     out.logits.float().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in net.parameters())
+
+
+def test_the_mean_and_the_last_layer_are_in_float32_under_autocast() -> None:
+    net = resnet(classes=100)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net(images())
+    pool = out.features["stage3"].float().mean((2, 3))
+    assert (out.features["pool"].dtype, out.logits.dtype) == (torch.float32, torch.float32)
+    torch.testing.assert_close(out.features["pool"], pool)
+    torch.testing.assert_close(out.logits, functional.linear(pool, net.linear.weight, net.linear.bias))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_classes_that_are_nearly_equal_are_no_ties_under_autocast(frozen: bool) -> None:
+    net = resnet(classes=2).eval()
+    with torch.no_grad():
+        # In bfloat16 both rows, and both logits, would be the same, and the lower class would be given.
+        net.linear.weight[1] = net.linear.weight[0]
+        net.linear.bias.copy_(torch.tensor([4.0, 4.0 + 2**-10]))
+        if frozen:
+            cast_frozen_(net, "bfloat16")
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(images()).logits
+    assert logits.argmax(1).tolist() == [1] * 4
 
 
 def norms(net: nn.Module) -> list[nn.BatchNorm2d]:

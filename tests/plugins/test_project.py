@@ -17,7 +17,8 @@ from bench.cli.app import main
 from bench.cost import Costs
 from bench.executors.local import Local
 from bench.graph import Graph, Run, plan
-from bench.store import Record, Store
+from bench.record import Record
+from bench.store import Store
 from bench.train import artifacts
 from bench.train.engine import Training
 from bench.train.progress import Stopped, Unwatched, run_to_completion

@@ -6,9 +6,10 @@ from bench.cost import Costs
 from bench.errors import RecipeError
 from bench.graph import plan
 from bench.recipe import Library
+from bench.record import Result
 from bench.report.render import render
 from bench.report.table import build
-from bench.store import Result, Store
+from bench.store import Store
 from tests.handmade import library, record
 
 COLUMN = ("columns: [error, trcost, params]", "columns: [error, ensemble]\nnets: 2")

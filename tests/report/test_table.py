@@ -17,10 +17,11 @@ from bench.graph import Run, plan
 from bench.networks.base import Network
 from bench.profiles import Profile
 from bench.recipe import Library, load
+from bench.record import Record, Result
 from bench.report.model import Report, ReportRow
 from bench.report.render import Format, render
 from bench.report.table import build
-from bench.store import Record, Result, Store
+from bench.store import Store
 from tests import handmade
 
 ROOT = Path(__file__).parents[2]

@@ -158,7 +158,7 @@ def test_another_precision_is_refused_on_resume(runs, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train(job(runs["vanilla"], tmp_path, precision="float32"), Told(after=interrupt))
     with pytest.raises(DeviceError, match="was begun in float32"):
-        train(job(runs["vanilla"], tmp_path, precision="float64"))
+        train(replace(job(runs["vanilla"], tmp_path, precision="float32"), precision="bfloat16"))
 
 
 def test_a_nan_ends_the_run_as_diverged(runs, tmp_path):
@@ -226,13 +226,6 @@ def test_a_checkpoint_is_resumed_only_with_the_same_teacher(runs, tmp_path):
     other = job(runs["kd"], tmp_path, precision="float32")
     with pytest.raises(StoreError, match="begun with other weights of its teacher"):
         train(replace(other, taken={"teacher": {"record": "another", "artifact": "0"}}))
-
-
-def test_a_checkpoint_of_another_version_is_refused_in_a_line(runs, tmp_path):
-    made = job(runs["vanilla"], tmp_path, precision="float32")
-    artifacts.write(made.checkpoint, {}, {"id": made.id, "taken": {}, "precision": "float32", "epoch": 1})
-    with pytest.raises(StoreError, match=r"checkpoint\.safetensors was begun by another kdbench; [^\n]*$"):
-        train(made)
 
 
 @pytest.fixture

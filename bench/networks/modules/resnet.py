@@ -12,7 +12,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from bench.networks.modules.base import BatchNorm, NetworkModule, Output
+from bench.networks.modules.base import BatchNorm, Classifier, NetworkModule, Output
 from bench.networks.resnet import EXPANSION, Block, ResNet, Shortcut
 
 
@@ -35,7 +35,7 @@ class ResNetModule(NetworkModule):
         self.stage1 = _stage(planes[0], planes[0], blocks, 1, block, shortcut)
         self.stage2 = _stage(outputs[0], planes[1], blocks, 2, block, shortcut)
         self.stage3 = _stage(outputs[1], planes[2], blocks, 2, block, shortcut)
-        self.linear = nn.Linear(outputs[2], classes)
+        self.linear = Classifier(outputs[2], classes)
 
     def forward(self, x: Tensor) -> Output:
         """Map images (N, channels, H, W) to logits (N, classes) and the named features."""
@@ -45,7 +45,8 @@ class ResNetModule(NetworkModule):
             inside, x = getattr(self, name)(x)
             features |= {f"{name}.{place}": feature for place, feature in inside.items()}
             features[name] = x
-        features["pool"] = x.mean((2, 3))
+        # In the type of the last layer, under autocast too: a mean that was rounded would round the logits.
+        features["pool"] = x.mean((2, 3), dtype=self.linear.weight.dtype)
         return Output(self.linear(features["pool"]), features)
 
 
