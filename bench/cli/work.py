@@ -15,7 +15,7 @@ from bench.profiles import Profile
 from bench.project import Project
 from bench.record import Record
 from bench.registry import SETS
-from bench.run import todo, walk
+from bench.run import measurable, todo, walk
 from bench.schema import nearest
 from bench.store import Store
 from bench.train import device as devices
@@ -46,7 +46,7 @@ def run(
         fetch(project, runs)
     count_missing(costs, graph.runs.values())
     with watcher() as watch:
-        summary = walk(runs, executor, watch)
+        summary = walk([*runs, *measurable(graph, runs, store)], executor, watch)
     if summary.ended == "interrupted":
         print("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
         sys.exit(130)
