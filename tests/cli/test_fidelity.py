@@ -36,9 +36,7 @@ def test_students_are_compared_with_their_teacher_and_with_networks_trained_alon
     assert "0 of 6 runs to train" in out
     assert "tiny/kd fidelity seed 1: agrees with its teacher on " in out
     trained = by_name(finished)
-    logits = {
-        name: load_file(artifact(finished, trained[name]))["logits0"] for name in trained if trained[name]["artifact"]
-    }
+    logits = {run: load_file(artifact(finished, r))["logits0"] for run, r in trained.items() if r["artifact"]}
     entries = {
         (r["name"], r["seed"], "teacher" in r["taken"]): r["curve"][0]
         for r in records(finished)
@@ -105,11 +103,11 @@ def test_a_method_that_knows_words_is_compared_with_them(finished: Path, kdbench
     (finished / "recipes" / "tiny" / "words.csv").write_text("\n".join(lines) + "\n")
     words = "words: {line: {distances: words.csv, source: made, labels: {}}}\ndata:\n"
     row = (
-        "rows:\n  ffdwv: {label: FFDWV, group: synthetic, network: small, method: {ffdwv: {words: line, reading: vectors}},"
-        " published: {}}\n"
+        "rows:\n  ffdwv: {label: FFDWV, group: synthetic, network: small, published: {},"
+        " method: {ffdwv: {words: line, reading: vectors}}}\n"
     )
     change(finished, COLUMN, ("data:\n", words), ("rows:\n", row))
-    code, out, err = kdbench(*RUN, "--row", "ffdwv", "--seed", "1")
+    code, _, err = kdbench(*RUN, "--row", "ffdwv", "--seed", "1")
     assert (code, err) == (0, "")
     (record,) = (r for r in records(finished) if "fidelity" in r["recipe"])
     run = by_name(finished)["tiny/ffdwv", 1]
