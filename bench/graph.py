@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bench import registry
 from bench.errors import UsageError
 from bench.profiles import SMOKE_SEEDS, Profile, apply_profile
-from bench.recipe import Library, Ref, Row, Stage, Table
+from bench.recipe import Data, Library, Ref, Row, Stage, Table
 from bench.recipe.model import INITIAL, teacher_edge
 from bench.schema import nearest
 
@@ -28,7 +28,8 @@ class Run:
 
     ``sources`` are the runs that it takes artifacts from, by the name of the edge. An evaluation has an ``ensemble``,
     the number of networks whose outputs are averaged: its sources are the seeds of a row, whose last ``stage`` is its
-    own, and its ``seed`` is 0.
+    own, and its ``seed`` is 0. Or it is of ``fidelity``: its sources are the ``student``, whose ``stage`` is its own,
+    and the ``teacher``, if there is one.
     """
 
     name: str
@@ -37,27 +38,29 @@ class Run:
     stage: Stage
     sources: Mapping[str, "Run"] = field(default_factory=dict)
     ensemble: int | None = None
+    fidelity: bool = False
 
     @property
     def kind(self) -> Kind:
         """What carrying it out does."""
-        if self.ensemble:
+        if self.ensemble or self.fidelity:
             return "evaluate"
         return "synthesise" if self.stage.synthesises else "train"
 
     @property
     def teachers(self) -> "list[Run]":
         """The runs whose networks teach, or the one that is the source of images."""
-        return [self.sources[teacher_edge(i)] for i in range(len(self.stage.teachers))] if not self.ensemble else []
+        if self.kind == "evaluate":
+            return []
+        return [self.sources[teacher_edge(i)] for i in range(len(self.stage.teachers))]
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What the recipe says of this run, resolved: plain values, ready for JSON."""
         fields = self.stage.identity
-        if self.ensemble:
-            # What is held out depends on the training images of which it is a part.
-            parts = ("set", "train", "validation") if self.stage.data.validation else ("set", "test")
-            fields = {"data": {key: fields["data"][key] for key in parts}, "ensemble": self.ensemble}
+        if self.kind == "evaluate":
+            measured = {"ensemble": self.ensemble} if self.ensemble else {"fidelity": True}
+            fields = {"data": {key: fields["data"][key] for key in _tested(self.stage.data)}, **measured}
         return {"kind": self.kind, **fields}
 
     @cached_property
@@ -74,7 +77,7 @@ class Run:
             "data": registry.DATA_VERSION,
             f"set {stage.data.set}": registry.SETS[stage.data.set].version,
         }
-        if self.ensemble:
+        if self.kind == "evaluate":
             return common
         # What is added to these had its default in every run that had no such entry.
         chosen = {} if stage.initial == INITIAL else {f"initial {stage.initial}": registry.ENGINE_VERSION}
@@ -96,11 +99,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Graph:
-    """All runs of a plan by key, sources before what takes from them; the runs behind each row, and its ensemble."""
+    """All runs of a plan by key, sources before what takes from them; the runs behind each row, and its ensemble.
+
+    ``fidelities`` are evaluations by row and seed, of the row's own network and of its baseline's. They are no part of
+    the plan's ``runs``, since nothing is trained for their sake: they are carried out where logits are at hand.
+    """
 
     runs: dict[str, Run] = field(default_factory=dict)
     rows: dict[tuple[str, str], dict[int, Run]] = field(default_factory=dict)
     ensembles: dict[tuple[str, str], Run] = field(default_factory=dict)
+    fidelities: dict[tuple[str, str], dict[int, tuple[Run, Run | None]]] = field(default_factory=dict)
     priority: dict[str, float] = field(default_factory=dict)
 
     def by_priority(self) -> list[Run]:
@@ -175,6 +183,18 @@ class _Planner:
             self.graph.rows[table.name, row.name] = runs
         if "ensemble" in table.columns and row.nets > 1 and runs.keys() == set(seeds):
             self._add_ensemble(table, row, runs)
+        if "fidelity" in table.columns:
+            self.graph.fidelities[table.name, row.name] = {
+                seed: (_fidelity(run, run), self._baseline(row, run)) for seed, run in runs.items()
+            }
+
+    def _baseline(self, row: Row, run: Run) -> Run | None:
+        """The fidelity to the run's teacher of the network of its seed that was trained alone."""
+        if row.baseline is None or run.seed not in self.library.row(row.baseline).seeds:
+            return None
+        # Planned apart: it is no run of this plan unless a row of the plan says so.
+        alone = _Planner(self.library, self.profile)._source(row.baseline, run.name, run.seed, None)
+        return _fidelity(alone, run)
 
     def _add_ensemble(self, table: Table, row: Row, runs: dict[int, Run]) -> None:
         """An evaluation over all seeds of a row, in ensembles of as many networks as the published one.
@@ -222,6 +242,19 @@ class _Planner:
             self.graph.priority[run.key] = priority
             for source in run.sources.values():
                 self._raise_priority(source, priority)
+
+
+def _tested(data: Data) -> dict[str, Any]:
+    """What of a stage's data says which images it is tested on: those held out are a part of the training images."""
+    return {key: getattr(data, key) for key in (("set", "train", "validation") if data.validation else ("set", "test"))}
+
+
+def _fidelity(student: Run, taught: Run) -> Run:
+    """The evaluation of a student beside the first teacher of the run that was ``taught``, on the same test images."""
+    sources, teacher = {"student": student}, taught.sources.get("teacher")
+    if teacher is not None and _tested(teacher.stage.data) == _tested(student.stage.data):
+        sources["teacher"] = teacher
+    return Run(f"{student.name} fidelity", student.profile, student.seed, student.stage, sources, fidelity=True)
 
 
 def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[str, str]) -> str:

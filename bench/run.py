@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from bench.graph import Run
+from bench.graph import Graph, Run
 from bench.record import Record
 from bench.store import Store
 from bench.train.progress import Progress
@@ -77,6 +77,20 @@ def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> 
         if choice.is_missing(run) and not choice.hindrance(run):
             add(run)
     return list(ordered.values())
+
+
+def measurable(graph: Graph, runs: Sequence[Run], store: Store) -> list[Run]:
+    """The evaluations of fidelity without a record that need no training beyond ``runs``: none is for their sake."""
+    to_come = {run.key for run in runs}
+    every = (run for rows in graph.fidelities.values() for pair in rows.values() for run in pair if run is not None)
+    return [
+        run
+        for run in {run.key: run for run in every}.values()
+        if store.current_record(run) is None
+        and all(
+            source.key in to_come or store.available_artifact(source) is not None for source in run.sources.values()
+        )
+    ]
 
 
 def left_out(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> list[tuple[Run, str]]:

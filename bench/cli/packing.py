@@ -13,7 +13,7 @@ from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, plan
 from bench.profiles import Profile
 from bench.project import Project
-from bench.run import left_out, todo, walk
+from bench.run import left_out, measurable, todo, walk
 from bench.store import Store
 from bench.train import device as devices
 
@@ -33,7 +33,8 @@ def gpu(
     names = tables or list(library.tables)
     graph = plan(library, names, profile)
     tell_unreadable(library, names)
-    runs = [run for run in todo(graph.by_priority(), store) if project.has_data(run.stage.data.set)]
+    runs = todo(graph.by_priority(), store)
+    runs = [run for run in [*runs, *measurable(graph, runs, store)] if project.has_data(run.stage.data.set)]
     print(f"profile {profile} on {devices.name(device)}, {budget:.0f} s: {len(runs)} runs to train")
     tell_left_out(left_out(graph.by_priority(), store))
     without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})

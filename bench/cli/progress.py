@@ -75,6 +75,9 @@ def outcome(run: Run, record: Record) -> str:
 def _result(run: Run, record: Record) -> str:
     if run.ensemble:
         return f"error {record.results[0].last_error:.2f} %, "
+    if run.fidelity:
+        agreement = record.curve[0]["agreement"]
+        return "" if agreement is None else f"agrees with its teacher on {agreement:.2f} %, "
     if not record.results:
         return f"{run.stage.method.params['count']:,} images, "
     errors = (f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)

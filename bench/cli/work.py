@@ -21,7 +21,7 @@ from bench.registry import SETS
 from bench.report.model import Report
 from bench.report.needs import needs
 from bench.report.table import build
-from bench.run import left_out, todo, walk
+from bench.run import left_out, measurable, todo, walk
 from bench.schema import nearest
 from bench.store import Store
 from bench.train import device as devices
@@ -56,7 +56,7 @@ def run(
         fetch(project, runs)
     count_missing(costs, graph.runs.values())
     with interruptible(), watcher() as watch:
-        summary = walk(runs, executor, watch)
+        summary = walk([*runs, *measurable(graph, runs, store)], executor, watch)
     if summary.ended == "interrupted":
         stop("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
     shown = "" if profile == "paper" else f" --profile {profile}"

@@ -85,6 +85,7 @@ def load(*folders: Path) -> Library:
     _check_chains(library, [stage for _, row in rows for stage in row.stages])
     for table, row in rows:
         _check_comparison(library, table, row)
+        _check_baseline(library, row)
         for stage in row.stages:
             for edge, ref in stage.edges.items():
                 _check_fits(stage, edge, ref, library.stage(ref))
@@ -96,6 +97,24 @@ def load(*folders: Path) -> Library:
 def _check_seed(ref: Ref, seed: int, row: Row) -> None:
     if seed not in row.seeds:
         raise RecipeError(f"{ref.location}: row {ref.row!r} has no seed {seed}; its seeds are {list(row.seeds)}")
+
+
+def _check_baseline(library: Library, row: Row) -> None:
+    """A baseline is of the same network, tested on the same images, as a row with a teacher."""
+    if row.baseline is None or not row.stages:
+        return
+    other = library.stage(row.baseline)
+    if not row.stages[-1].teachers:
+        raise RecipeError(f"{row.baseline.location}: row {row.name}.baseline: the row has no teacher to agree with")
+    if (other.networks[0], other.data.set, other.data.test) != (
+        row.stages[-1].networks[0],
+        row.stages[-1].data.set,
+        row.stages[-1].data.test,
+    ):
+        raise RecipeError(
+            f"{row.baseline.location}: row {row.name}.baseline: {row.baseline.row!r} has another network or other test"
+            " images"
+        )
 
 
 def _check_comparison(library: Library, table: Table, row: Row) -> None:

@@ -14,7 +14,7 @@ from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble"]
+Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble", "fidelity"]
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -167,7 +167,8 @@ class Row:
 
     A row may name others: ``compared_with`` one whose published number its own is set against in the paper,
     ``hypothesis_of`` the scored one that this unscored row might explain, ``bounded_by`` an unscored one with the same
-    network, trained until it gets no better.
+    network, trained until it gets no better, ``baseline`` one whose networks were trained alone, beside which its
+    students' agreement with their teacher is shown.
     """
 
     name: str
@@ -189,6 +190,7 @@ class Row:
     compared_with: Ref | None = None
     hypothesis_of: str | None = None
     bounded_by: str | None = None
+    baseline: Ref | None = None
     location: str = ""
 
 

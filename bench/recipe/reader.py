@@ -34,7 +34,7 @@ ROW_KEYS = (
     *STAGE_KEYS,
     *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
     *("unscored", "waits", "assumed", "deviations", "notes", "sources"),
-    *("compared_with", "hypothesis_of", "bounded_by"),
+    *("compared_with", "hypothesis_of", "bounded_by", "baseline"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
 WAITING_KEYS = (*UNAVAILABLE_KEYS, "waits")
@@ -160,7 +160,8 @@ class _Reader:
             deviations=said("deviations", tuple[str, ...], ()),
             notes=said("notes", tuple[str, ...], ()),
             unreadable=unreadable,
-            compared_with=self._row_named(own["compared_with"], noun) if "compared_with" in own else None,
+            compared_with=self._row_named(own, "compared_with", noun),
+            baseline=self._row_named(own, "baseline", noun),
             hypothesis_of=said("hypothesis_of", str, None),
             bounded_by=said("bounded_by", str, None),
             location=blocks.location(node),
@@ -308,10 +309,12 @@ class _Reader:
         row, _, stage = row.partition(".")
         return Ref(table or self.name, row, stage, number, blocks.location(node))
 
-    def _row_named(self, node: Node, noun: str) -> Ref:
-        """``[table/]row``, whatever the seed."""
-        table, _, row = str(read(str, node, f"{noun}.compared_with")).rpartition("/")
-        return Ref(table or self.name, row, "", None, blocks.location(node))
+    def _row_named(self, own: dict[str, Node], key: str, noun: str) -> Ref | None:
+        """``[table/]row``, whatever the seed, if the key is there."""
+        if key not in own:
+            return None
+        table, _, row = str(read(str, own[key], f"{noun}.{key}")).rpartition("/")
+        return Ref(table or self.name, row, "", None, blocks.location(own[key]))
 
     def _report(self, own: dict[str, Node], stages: tuple[Stage, ...], node: Node, noun: str) -> Any:
         group = bool(stages) and len(stages[-1].networks) > 1

@@ -10,7 +10,7 @@ from bench.recipe import Cell, Row
 from bench.recipe.model import Metric, Quality
 from bench.record import Record
 from bench.report.inference import nested
-from bench.report.model import CostCell, Ensemble, Epoch, Measured
+from bench.report.model import CostCell, Ensemble, Epoch, Fidelity, Measured
 from bench.report.sources import Sources
 from bench.report.verdict import Verdict, judge, judge_cost
 from bench.store import Store
@@ -135,6 +135,24 @@ def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Qual
     values = [100 - error for error in errors] if metric == "accuracy" else errors
     sd = stdev(values) if len(values) > 1 else None
     return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
+
+
+def fidelity_cell(graph: Graph, store: Store, table: str, row: Row) -> Fidelity | None:
+    """What was measured of a row's probabilities, and of its baseline's; None where nothing was yet."""
+    pairs = graph.fidelities.get((table, row.name), {}).values()
+    records = [record for own, _ in pairs if (record := store.latest_record(own)) is not None]
+    others = [record for _, alone in pairs if alone and (record := store.latest_record(alone)) is not None]
+    return Fidelity(len(records), _means(records), _means(others)) if records else None
+
+
+def _means(records: Sequence[Record]) -> dict[str, float]:
+    """The mean of each number that all of some evaluations have."""
+    entries = [record.curve[0] for record in records]
+    return {
+        name: fmean(entry[name] for entry in entries)
+        for name in (entries[0] if entries else ())
+        if all(entry[name] is not None for entry in entries)
+    }
 
 
 def cost_cells(

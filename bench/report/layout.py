@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.recipe import Cell
 from bench.recipe.model import Metric, Quality
-from bench.report.model import Ensemble, Measured, Provenance, Report, ReportRow
+from bench.report.model import Ensemble, Fidelity, Measured, Provenance, Report, ReportRow
 from bench.report.verdict import SIGNIFICANCE, shown
 
 UNKNOWN = "?"
@@ -23,8 +23,21 @@ LEGENDS: dict[Metric, str] = {
     "tecost": "TeCost: 1e8 FLOPs an image, forward, of the deployed network.",
     "iterations": "Iterations: training steps of the row's stages, of as many networks as the paper trained; what"
     " another row trained does not count.",
+    "fidelity": "What was transferred: how often a student and its teacher name the same class (agreement), the mean KL"
+    " divergence from the teacher's to the student's probabilities; negative log-likelihood in nats and expected"
+    " calibration error (15 bins) of the student; and the rank correlation of what it takes classes for with the"
+    " similarity of their words. On the test images, at the last epoch.",
     "ensemble": "Ensemble: of the mean softmax output of some networks, published / ours; ours is the mean ± standard"
     " deviation over all subsets of the seeds, which share networks and so give no verdict.",
+}
+
+# By name in :class:`bench.record.FidelityEntry`: the header, and how a number is written.
+FIDELITY = {
+    "agreement": ("Agreement (%)", ".2f"),
+    "divergence": ("KL", ".3f"),
+    "nll": ("NLL", ".3f"),
+    "calibration_error": ("ECE (%)", ".2f"),
+    "word_agreement": ("Words", "+.3f"),
 }
 
 
@@ -73,6 +86,8 @@ def lay_out(report: Report) -> Page:
         Listing("Assumed in every row, since the paper does not say", report.assumed),
         Listing("Deviations in every row", report.deviations),
         Listing("Claims", tuple(f"{text}: {word}{reason and f' ({reason})'}" for text, word, reason in claims)),
+        _transfer(report, "", lambda line: line.fidelity),
+        _transfer(report, f", {report.smaller} profile: not a result", lambda line: line.smaller_fidelity),
         _training(report),
         Listing("Made from", (_provenance(report.provenance),)),
     ]
@@ -222,6 +237,30 @@ def _statistics(report: Report) -> Iterator[str]:
     )
     if any("interim" in verdict.conditions for verdict in verdicts):
         yield "Interim: some planned seeds are still to come; to look again after each one raises false alarms."
+
+
+def _transfer(report: Report, which: str, fidelity: Callable[[ReportRow], Fidelity | None]) -> Grid:
+    """What was measured of probabilities; a row's own number before that of its baseline."""
+    measured = [(line, own) for line in report.lines if (own := fidelity(line)) is not None]
+    groups = _groups([line for line, _ in measured])
+    rows = [
+        (group, line.label, str(own.n), *(_beside(own, name, form) for name, (_, form) in FIDELITY.items()))
+        for group, (line, own) in zip(groups, measured, strict=True)
+    ]
+    headers = (report.grouped_by, "Row", "n", *(header for header, _ in FIDELITY.values()))
+    return Grid(
+        f"What was transferred (the row's own / that of a network of the same seed that was trained alone){which}",
+        tuple(Entry((header,)) for header in headers),
+        tuple(tuple(Entry((text,)) for text in row) for row in rows),
+    )
+
+
+def _beside(fidelity: Fidelity, name: str, form: str) -> str:
+    """For example ``91.20 / 84.10``."""
+    if name not in fidelity.means:
+        return ABSENT
+    own, alone = fidelity.means[name], fidelity.baseline.get(name)
+    return f"{own:{form}}" if alone is None else f"{own:{form}} / {alone:{form}}"
 
 
 def _training(report: Report) -> Grid:

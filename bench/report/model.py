@@ -53,6 +53,19 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How good a row's probabilities are, and how near its teacher's: means over ``n`` seeds, by name.
+
+    The names are those of :class:`bench.record.FidelityEntry`. ``baseline`` has the same of networks of the same seeds
+    that were trained alone, beside the same teachers; empty where there is none.
+    """
+
+    n: int
+    means: Mapping[str, float]
+    baseline: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class CostCell:
     """A published cost beside the derived one; params in millions, trcost and tecost in 1e8 FLOPs an image.
 
@@ -96,8 +109,10 @@ class ReportRow:
     holm: float | None = None
     costs: Mapping[Metric, CostCell] = field(default_factory=dict)
     ensemble: Ensemble | None = None
+    fidelity: Fidelity | None = None
     smaller: tuple[Measured, ...] = ()
     smaller_ensemble: Ensemble | None = None
+    smaller_fidelity: Fidelity | None = None
     training: Training = Training(None, None)
     marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 

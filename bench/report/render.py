@@ -8,7 +8,7 @@ from textwrap import TextWrapper, wrap
 from typing import Any, Literal
 
 from bench.report.cells import BOTH, COST_METRICS
-from bench.report.layout import Entry, Grid, lay_out
+from bench.report.layout import FIDELITY, Entry, Grid, lay_out
 from bench.report.model import Measured, Report, ReportRow
 from bench.text import in_a_spreadsheet, on_one_line, visible, visible_json
 
@@ -104,6 +104,12 @@ def _fields(report: Report, line: ReportRow) -> dict[str, Any]:
     fields |= _attributes(line.training, "training_flops", ("own", "whole"))
     if "ensemble" in report.columns:
         fields |= _attributes(line.ensemble, "ensemble", ("size", "published", "count", "mean", "sd", "difference"))
+    if "fidelity" in report.columns:
+        own = line.fidelity
+        fields["fidelity_n"] = own and own.n
+        for name in FIDELITY:
+            fields[f"fidelity_{name}"] = own and own.means.get(name)
+            fields[f"baseline_{name}"] = own and own.baseline.get(name)
     return fields | (_measured(line.smaller, f"{report.smaller}_") if report.smaller else {})
 
 

@@ -15,6 +15,7 @@ from bench.report.cells import (
     collect,
     cost_cells,
     ensemble_cell,
+    fidelity_cell,
     measured_cell,
     protocols,
 )
@@ -131,6 +132,8 @@ def _row(inputs: _Inputs, row: Row) -> ReportRow:
         costs=costs,
         ensemble=ensemble_cell(inputs.paper, store, table.name, row, metric),
         smaller_ensemble=ensemble_cell(inputs.smaller, store, table.name, row, metric),
+        fidelity=fidelity_cell(inputs.paper, store, table.name, row),
+        smaller_fidelity=fidelity_cell(inputs.smaller, store, table.name, row),
         smaller=_measured(row, reduced, protocols(row, metric), metric) if reduced.planned else (),
         training=Training(*training_cost(row, first_run, inputs.costs)),
         marks={column: numbers for column, numbers in marks.items() if numbers},

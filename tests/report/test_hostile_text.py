@@ -42,7 +42,9 @@ def test_nothing_that_steers_a_terminal(report, form):
 
 
 def test_text_tells_it(report):
-    assert "devices: GPU\\x1b]0;title\\x07\\u202e; commits: \\x1b[31m" in render(report, "text").replace("\n  ", " ")
+    text = render(report, "text").replace("\n  ", " ")
+    assert "devices: GPU\\x1b]0;title\\x07\\u202e; precision: " in text
+    assert "; commits: \\x1b[31m" in text
 
 
 def test_markdown_has_neither_links_nor_html_nor_more_cells(report):
