@@ -126,32 +126,37 @@ def _well(ended: Ended) -> Ended:
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a driver: which it is, its own random numbers, an empty folder, and what there is to compare with."""
+    """One case of a driver: its own random numbers, an empty folder, and what there is to compare with."""
 
-    number: int
     random: Random
     folder: Path
     bench: Bench
     reference: Reference
+
+    def project(self, *copied: Path) -> Path:
+        """The tiny project with some files of the reference's results, and its networks counted."""
+        folder = project(self.folder / "project", *copied)
+        (folder / "results").mkdir(exist_ok=True)
+        shutil.copy(self.reference.folder / "results" / "costs.json", folder / "results")
+        return folder
+
+    def run(self, *argv: str, prelude: str = "") -> Ended:
+        """A command in the project."""
+        return self.bench.run(self.folder / "project", *argv, prelude=prelude)
 
 
 Attempt = Callable[[Case], Outcome]
 
 
 @contextmanager
-def prepared() -> Iterator[tuple[Bench, Reference, Path]]:
-    """A bench, its reference and a folder for what is broken; all of it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="torture-") as name:
-        scratch = Path(name)
-        bench = Bench(scratch)
-        try:
-            yield bench, make_reference(bench, scratch / "reference"), scratch
-        finally:
-            bench.close()
+def scratch_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, whatever became of what is in it."""
+    with tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
-def attempt(driver: Attempt, seed: int, number: int, bench: Bench, reference: Reference, scratch: Path) -> Outcome:
-    """One case, in a folder that is gone afterwards."""
-    random = Random(f"{seed}/{driver.__module__}/{driver.__name__}/{number}")
-    with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
-        return driver(Case(number, random, Path(folder), bench, reference))
+def carry_out(attempt: Attempt, seed: int, number: int, bench: Bench, reference: Reference) -> Outcome:
+    """One case; the same seed and number make the same one."""
+    random = Random(f"{seed}/{attempt.__module__}/{attempt.__name__}/{number}")
+    with scratch_folder() as folder:
+        return attempt(Case(random, folder, bench, reference))
