@@ -174,3 +174,20 @@ def results(folder: Path, kind: str) -> list[Path]:
     """The files of one kind in a project: ``runs``, ``artifacts`` or ``checkpoints``, without half-written ones."""
     suffix = ".json" if kind == "runs" else ".safetensors"
     return sorted((folder / "results" / kind).glob(f"*{suffix}"))
+
+
+# What a record says of itself: without it, it says nothing else.
+SEALS = ("digest", "sha256")
+
+
+def changed(original: Path, path: Path) -> str | None:
+    """What a record says that it did not say; None if that is nothing."""
+    try:
+        texts = [file.read_text() for file in (original, path)]
+        ours, theirs = ({k: v for k, v in json.loads(text).items() if k not in SEALS} for text in texts)
+        fields = sorted(field for field in {*ours, *theirs} if repr(ours.get(field)) != repr(theirs.get(field)))
+        return f"{path.name} has another {', '.join(fields)}" if fields else None
+    except FileNotFoundError:
+        return f"{path.name} is nobody's"
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        return f"{path.name} is no record ({type(error).__name__})"

@@ -114,6 +114,8 @@ def _pack(bench: Bench, folder: Path, unfinished: str, n: int) -> Path:
     half = folder / "half"
     if not half.exists():
         project(half)
+        (half / "results").mkdir()
+        shutil.copy(folder / "whole" / "results" / "costs.json", half / "results")
     stop = on_checkpoint(f"if name == '{unfinished}' and n == {n}: os.kill(os.getpid(), signal.SIGINT)")
     _well(bench.run(half, *GPU, prelude=SMALL_PARTS + stop, seconds=600))
     return Path(shutil.copytree(half / "packed", folder / f"packed{n}"))
