@@ -1,4 +1,4 @@
-"""Recipes that were spoilt: ``kdbench check`` says where and what is wrong, or what it accepts can be planned and trained.
+"""Recipes that were spoilt: ``kdbench check`` says where and what is wrong, or what it accepts can be used.
 
 Believed is what ``check`` accepts and planning, or a step, then refuses.
 """
@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.torture.harness import CODE, RECIPE, Outcome
+from tests.torture.harness import CODE, HERE, RECIPE, Outcome
 from tests.torture.reference import Case
 
+SMALL = HERE.parent / "recipe" / "small.yaml"
 # A key, and a value that is no container, in block or flow style.
 KEY = re.compile(r"(?<=[{,\s])[\w*.-]+(?=:(?:\s|$))")
 VALUE = re.compile(r"(?<=[:\[,] )[^\s,{}\[\]#][^,{}\[\]#\n]*")
@@ -71,14 +72,15 @@ NOISE = (
 
 
 def recipes(case: Case) -> Outcome:
-    """One recipe of those that are shipped, or the tiny one, spoilt once to three times."""
+    """One recipe of those that are shipped, or one of the tests, spoilt once to three times."""
     folder = case.folder / "project"
     shutil.copytree(CODE / "recipes", folder / "recipes")
-    (folder / "recipes" / "tiny").mkdir()
-    (folder / "recipes" / "tiny" / "table.yaml").write_text(RECIPE, encoding="utf-8")
-    path = case.random.choice(
-        [*sorted((folder / "recipes").glob("*/*.yaml")), *[folder / "recipes/tiny/table.yaml"] * 11]
-    )
+    tiny, small = folder / "recipes" / "tiny" / "table.yaml", folder / "recipes" / "small" / "table.yaml"
+    for path, text in ((tiny, RECIPE), (small, SMALL.read_text(encoding="utf-8"))):
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+    (small.parent / "distances.csv").write_text("a,0,1\nb,1,0\n")
+    path = case.random.choice([*sorted((folder / "recipes").glob("*/*.yaml")), *[tiny] * 10, *[small] * 3])
     data, told = path.read_text(encoding="utf-8").encode(), []
     for _ in range(case.random.choice((1, 1, 1, 2, 3))):
         data, what = case.random.choice(SPOILT)(data, case.random)
@@ -88,10 +90,8 @@ def recipes(case: Case) -> Outcome:
 
 
 def _checked(case: Case, path: Path, data: bytes) -> Outcome:
-    shown = f"{path.parent.name}/{path.name}"
     ended = case.run("check")
-    fault = ended.fault(lines=1 + data.count(b"\n"))
-    if fault:
+    if fault := ended.fault(lines=1 + data.count(b"\n")):
         return fault
     if ended.cpu > 5:
         return Outcome("hang", f"`check` computed for {ended.cpu:.0f} s")
@@ -99,22 +99,23 @@ def _checked(case: Case, path: Path, data: bytes) -> Outcome:
         # A reference from another table into this one is told at that table's line.
         where = re.search(r"recipes/[\w-]+/[\w.-]+\.yaml:\d+: ", ended.err)
         return Outcome("told", ended.err) if where else Outcome("believed", f"no file and line: {ended.err[:300]}")
-    return _used(case, shown)
+    return _used(case, path)
 
 
-def _used(case: Case, shown: str) -> Outcome:
+def _used(case: Case, path: Path) -> Outcome:
     """Whether a recipe that was accepted can be planned, and, if it is the tiny one, trained."""
+    others = {file for file in path.parents[1].glob("*/*.yaml") if file != path}
+    known = {file.read_text(encoding="utf-8").partition("table: ")[2].split()[0] for file in others}
     names = case.run("list", "--names")
     if outcome := names.fault() or names.says():
         return _refused(outcome, "list")
-    for name in names.out.split("\n")[:-1] if shown != "tiny/table.yaml" else [names.out.split("\n")[-2]]:
-        ended = case.run("run", name, "--profile", "paper", "--dry-run")
-        if outcome := ended.fault(lines=100) or ended.says("\0"):
-            return _refused(outcome, f"--dry-run {name[:40]!r}")
-    if shown == "tiny/table.yaml":
-        for profile in ("smoke", "paper"):
-            if outcome := _trained(case, names.out.split("\n")[-2], profile):
-                return _refused(outcome, f"--profile {profile}")
+    (name,) = set(names.out.split("\n")[:-1]) - known
+    ended = case.run("run", name, "--profile", "paper", "--dry-run")
+    if outcome := ended.fault(lines=100) or ended.says("\0"):
+        return _refused(outcome, "--dry-run")
+    for profile in ("smoke", "paper") if path.parent.name == "tiny" else ():
+        if outcome := _trained(case, name, profile):
+            return _refused(outcome, f"--profile {profile}")
     return Outcome("harmless", "accepted")
 
 
