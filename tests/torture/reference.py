@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -128,12 +128,16 @@ def _well(ended: Ended) -> Ended:
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a driver: its own random numbers, an empty folder, and what there is to compare with."""
+    """One case of a driver: its own random numbers, an empty folder, and what there is to compare with.
+
+    What was ``mounted`` in the folder is unmounted in the end.
+    """
 
     random: Random
     folder: Path
     bench: Bench
     reference: Reference
+    mounted: ExitStack
 
     def project(self, *copied: Path) -> Path:
         """The tiny project with some files of the reference's results, and its networks counted."""
@@ -160,5 +164,5 @@ def scratch_folder() -> Iterator[Path]:
 def carry_out(attempt: Attempt, seed: int, number: int, bench: Bench, reference: Reference) -> Outcome:
     """One case; the same seed and number make the same one."""
     random = Random(f"{seed}/{attempt.__module__}/{attempt.__name__}/{number}")
-    with scratch_folder() as folder:
-        return attempt(Case(random, folder, bench, reference))
+    with scratch_folder() as folder, ExitStack() as mounted:
+        return attempt(Case(random, folder, bench, reference, mounted))
