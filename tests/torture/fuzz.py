@@ -73,20 +73,26 @@ NOISE = (
 
 def recipes(case: Case) -> Outcome:
     """One recipe of those that are shipped, or one of the tests, spoilt once to three times."""
-    folder = case.folder / "project"
-    shutil.copytree(CODE / "recipes", folder / "recipes")
-    tiny, small = folder / "recipes" / "tiny" / "table.yaml", folder / "recipes" / "small" / "table.yaml"
-    for path, text in ((tiny, RECIPE), (small, SMALL.read_text(encoding="utf-8"))):
-        path.parent.mkdir()
-        path.write_text(text, encoding="utf-8")
-    (small.parent / "distances.csv").write_text("a,0,1\nb,1,0\n")
-    path = case.random.choice([*sorted((folder / "recipes").glob("*/*.yaml")), *[tiny] * 10, *[small] * 3])
+    folder, (paper, name) = case.folder / "project" / "recipes", case.random.choice(_bases())
+    if (CODE / "recipes" / paper).is_dir():
+        shutil.copytree(CODE / "recipes" / paper, folder / paper)
+    else:
+        (folder / paper).mkdir(parents=True)
+        (folder / paper / name).write_text(RECIPE if paper == "tiny" else SMALL.read_text(), encoding="utf-8")
+        (folder / paper / "distances.csv").write_text("a,0,1\nb,1,0\n")
+    path = folder / paper / name
     data, told = path.read_text(encoding="utf-8").encode(), []
     for _ in range(case.random.choice((1, 1, 1, 2, 3))):
         data, what = case.random.choice(SPOILT)(data, case.random)
         told.append(what)
     path.write_bytes(data)
-    return _checked(case, path, data).of(f"{path.relative_to(folder)}: {' and '.join(told)}")
+    return _checked(case, path, data).of(f"{paper}/{name}: {' and '.join(told)}")
+
+
+def _bases() -> list[tuple[str, str]]:
+    """The folder and the file of every recipe; those of the tests, which are quick to train, more than once."""
+    shipped = [(path.parent.name, path.name) for path in sorted((CODE / "recipes").glob("*/*.yaml"))]
+    return [*shipped, *[("tiny", "table.yaml")] * len(shipped), *[("small", "table.yaml")] * 3]
 
 
 def _checked(case: Case, path: Path, data: bytes) -> Outcome:
