@@ -16,6 +16,7 @@ from tests.torture.reference import Attempt, Reference, carry_out, make_referenc
 
 DRIVERS = ("kills", "corruptions", "fuzz", "concurrency", "hostile", "disk")
 AT_ONCE = 2
+HEAD = f"{'driver':36}{'tried':>7}" + "".join(f"{kind:>11}" for kind in KINDS)
 
 
 def outcomes(attempt: Attempt, count: int, seed: int, benches: list[Bench], reference: Reference) -> Iterator[Outcome]:
@@ -41,6 +42,11 @@ def attempts(driver: str) -> dict[Attempt, int]:
     return found
 
 
+def named(driver: str, attempt: Attempt) -> str:
+    """What a row of the table calls a kind of cases."""
+    return f"{driver}: {attempt.__name__.replace('_', ' ')}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("drivers", nargs="*", metavar="DRIVER", help=f"one of {', '.join(DRIVERS)} [all]")
@@ -50,30 +56,34 @@ def main() -> None:
     if unknown := set(options.drivers) - set(DRIVERS):
         parser.error(f"no driver {', '.join(sorted(unknown))}; there are {', '.join(DRIVERS)}")
     failed = False
-    print(f"{'driver':36}{'tried':>7}" + "".join(f"{kind:>11}" for kind in KINDS), flush=True)
+    print(HEAD, flush=True)
     with scratch_folder() as scratch:
         benches = [Bench(scratch / str(i)) for i in range(AT_ONCE)]
         try:
             reference = make_reference(benches[0], scratch / "reference")
             for driver in options.drivers or DRIVERS:
                 for attempt, count in attempts(driver).items():
-                    failed |= _row(driver, attempt, options.count or count, options.seed, benches, reference)
+                    found = list(outcomes(attempt, options.count or count, options.seed, benches, reference))
+                    failed |= _print(named(driver, attempt), found)
         finally:
             for bench in benches:
                 bench.close()
     sys.exit(failed)
 
 
-def _row(driver: str, attempt: Attempt, count: int, seed: int, benches: list[Bench], reference: Reference) -> bool:
+def _print(name: str, found: list[Outcome]) -> bool:
     """A row of the table, and under it each failing case; whether there is one."""
-    found = list(outcomes(attempt, count, seed, benches, reference))
-    counts = Counter(outcome.kind for outcome in found)
-    name = f"{driver}: {attempt.__name__.replace('_', ' ')}"
-    print(f"{name:36}{count:7}" + "".join(f"{counts[kind]:11}" for kind in KINDS), flush=True)
+    print(row(name, found), flush=True)
     failing = [(i, outcome) for i, outcome in enumerate(found) if outcome.kind in FAILURES]
     for i, outcome in failing:
         print(f"    {outcome.kind}, case {i}: {outcome.why}", flush=True)
     return bool(failing)
+
+
+def row(name: str, found: list[Outcome]) -> str:
+    """How many there are of each kind."""
+    counts = Counter(outcome.kind for outcome in found)
+    return f"{name:36}{len(found):7}" + "".join(f"{counts[kind]:11}" for kind in KINDS)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def sixteen_processes(case: Case) -> Outcome:
     time.sleep(case.random.uniform(0.5, 4))
     victim = _busy(case) or case.random.choice([*running])
     kill(victim)
-    ended = [case.bench.wait(pid, 300) for pid in running if pid != victim]
+    ended = [case.bench.wait(pid) for pid in running if pid != victim]
     case.bench.wait(victim)
     return _judged(case, [*ended, case.run(*RUN)])
 

@@ -119,8 +119,7 @@ def artifacts(case: Case) -> Outcome:
         if how == "a folder":
             path.mkdir()
     ended = case.run(*KD)
-    outcome = ended.fault() or ended.says(path.stem) or reference.judge(folder, ("tiny/kd", 1))
-    return outcome.of(f"weights: {told}")
+    return reference.verdict(ended, folder, path.stem, ("tiny/kd", 1)).of(f"weights: {told}")
 
 
 def checkpoints(case: Case) -> Outcome:
@@ -142,8 +141,7 @@ def checkpoints(case: Case) -> Outcome:
         data, told = getattr(damage, f"forge_{how}")(data, case.random)
     path.write_bytes(data)
     ended = case.run(*VANILLA[:-1], str(seed))
-    outcome = ended.fault() or ended.says(id) or reference.judge(folder, (f"tiny/{row}", seed))
-    return outcome.of(f"checkpoint of epoch {epoch}: {told}")
+    return reference.verdict(ended, folder, id, (f"tiny/{row}", seed)).of(f"checkpoint of epoch {epoch}: {told}")
 
 
 DRIVER = {records: 200, artifacts: 200, checkpoints: 200, packs: 200}

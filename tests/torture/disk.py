@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.torture.harness import REPORT, SECONDS, VANILLA, Ended, Outcome, environment, results
+from tests.torture.harness import REPORT, VANILLA, Ended, Outcome, environment, results
 from tests.torture.packs import ARCHIVES, unpacked
 from tests.torture.reference import Case
 
@@ -118,7 +118,7 @@ def _shell(case: Case, argv: tuple[str, ...], fault: Fault) -> Ended:
     command = ["bash", "-c", f'set -o pipefail; "$0" -c "$@" {fault.shell}', sys.executable, code, *argv]
     env, folder = environment(**fault.env), case.folder / "project"
     try:
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=2 * SECONDS)
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=600)
     except subprocess.TimeoutExpired:
         return Ended(None, "", "")
     return Ended(done.returncode, *(text.decode(errors="replace") for text in (done.stdout, done.stderr)))

@@ -19,7 +19,7 @@ from tests.conftest import TINY
 
 HERE = Path(__file__).parent
 CODE = Path(os.environ.get("KDBENCH_TORTURE_CODE") or HERE.parents[1]).resolve()
-SECONDS, CPU_SECONDS = 60.0, 20.0  # a command that takes longer hangs; it trains one tiny network at most
+SECONDS = 20.0  # of computing: a command that takes longer hangs, for it trains one tiny network at most
 RECIPE = (
     TINY.replace("fraction: 0.1", "fraction: 0.05")
     .replace("width: 0.5", "width: 0.25")
@@ -65,7 +65,7 @@ class Ended:
     def fault(self, lines: int = 1) -> Outcome | None:
         """An end that no command may have: it hung, or ended otherwise than well or with so many lines and code 2."""
         last = (self.err.strip() or self.out.strip() or "nothing").splitlines()[-1][:300]
-        if self.code is None or self.cpu > CPU_SECONDS:
+        if self.code is None or self.cpu > SECONDS:
             return Outcome("hang", f"after {self.cpu:.0f} s of computing: {last}")
         if "Traceback" in self.out + self.err or self.code not in (0, 2):
             return Outcome("traceback", f"exit code {self.code}: {last}")
@@ -123,7 +123,7 @@ class Bench:
         return pid
 
     def wait(self, pid: int, seconds: float = SECONDS) -> Ended:
-        """How it ended; it is stopped after so many seconds."""
+        """How it ended; it is stopped after so many seconds of computing, or if it does nothing at all."""
         answer = self._ask(do="wait", pid=pid, seconds=seconds)
         if answer["code"] is None:
             kill(pid)

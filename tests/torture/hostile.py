@@ -39,12 +39,12 @@ class Threat:
     argv: tuple[str, ...]
 
 
-def hostile(case: Case) -> Outcome:
+def files(case: Case) -> Outcome:
     """One file, or what a command is told."""
     folder = case.project(*results(case.reference.folder, "runs"))
     threat = case.random.choice(THREATS)(case, folder)
     before = _outside(case.folder)
-    ended = case.bench.run(folder, *threat.argv, prelude=LIMIT, seconds=30)
+    ended = case.bench.run(folder, *threat.argv, prelude=LIMIT)
     return (_harm(case, ended, before) or _came_of(case, threat, ended)).of(f"{threat.told}, `{_shown(threat.argv)}`")
 
 
@@ -244,4 +244,4 @@ THREATS: tuple[Callable[[Case, Path], Threat], ...] = (
     *(code_in_weights, code_in_a_checkpoint, no_record, no_costs, strange_members, bombs_and_code_in_packs, no_recipe),
     *(orders_in_recipes, orders_in_records, orders_in_names, no_file, no_file, code_in_data, no_vectors),
 )
-DRIVER = {hostile: 100}
+DRIVER = {files: 100}

@@ -1,13 +1,14 @@
 """Packs that were damaged, mixed or cut short on their way: the last part of the corruptions."""
 
 import io
+import json
 import os
 import shutil
 import tarfile
 from pathlib import Path
 
 from tests.torture import damage
-from tests.torture.harness import KD, Outcome, changed, results
+from tests.torture.harness import KD, Ended, Outcome, changed, results
 from tests.torture.reference import Case
 
 ARCHIVES = ("kdbench-records.tar", "kdbench.tar")
@@ -18,9 +19,10 @@ def packs(case: Case) -> Outcome:
     pack = Path(shutil.copytree(case.random.choice(case.reference.packs), case.folder / "pack"))
     case.project()
     how = case.random.choice((_part, _part, _mixed, _mixed, _missing, _exchanged, _member, _member, _own))
-    told, expected = how(pack, case), _members(case)
+    told = how(pack, case)
     ended = case.run("collect", str(pack))
-    return (ended.fault() or _taken(case, expected, ended.code == 2, ended.err + ended.out)).of(f"pack: {told}")
+    judge = _kept if how is _own else _taken
+    return (ended.fault() or judge(case, ended)).of(f"pack: {told}")
 
 
 def _members(case: Case) -> dict[str, set[bytes]]:
@@ -32,18 +34,18 @@ def _members(case: Case) -> dict[str, set[bytes]]:
     return allowed
 
 
-def _taken(case: Case, allowed: dict[str, set[bytes]], refused: bool, said: str) -> Outcome:
+def _taken(case: Case, ended: Ended) -> Outcome:
     """What came of a pack: of the files that it left."""
-    root = case.folder / "project" / "results"
+    root, allowed = case.folder / "project" / "results", _members(case)
     files = {f"{path.parent.name}/{path.name}": path for kind in ("runs", "artifacts", "checkpoints")
              for path in results(root.parent, kind)}  # fmt: skip
     if any(path.read_bytes() not in allowed.get(name, ()) for name, path in files.items()):
         return _resumed(case)
-    if refused:
-        return Outcome("told", said.strip()[:300])
+    if told := ended.says():
+        return told
     missing = allowed.keys() - files.keys()
-    if all(Path(name).stem in said for name in missing):
-        return Outcome("told", said) if missing else Outcome("harmless", "the same files")
+    if all(Path(name).stem in ended.out + ended.err for name in missing):
+        return Outcome("told", ended.out) if missing else Outcome("harmless", "the same files")
     return Outcome("lost", f"not taken: {', '.join(sorted(missing))}")
 
 
@@ -51,14 +53,14 @@ def _resumed(case: Case) -> Outcome:
     """What a run makes of a store in which something is not as it was packed."""
     folder, reference = case.folder / "project", case.reference
     ended = case.run(*KD)
-    if outcome := ended.fault() or ended.says():
+    if outcome := ended.fault():
         return outcome
     taken = [path for path in results(folder, "runs") if path.stem != reference.id("kd")]
     packed = reference.packs[0].parent / "half" / "results" / "runs"
     differing = [what for path in taken if (what := changed(packed / path.name, path))]
     if differing:
         return Outcome("believed", ", ".join(differing))
-    return reference.judge(folder, ("tiny/kd", 1))
+    return reference.verdict(ended, folder, "set aside", ("tiny/kd", 1))
 
 
 def _part(pack: Path, case: Case) -> str:
@@ -141,11 +143,29 @@ def repack(pack: Path, name: str, members: list[tuple[str, bytes]]) -> None:
 
 def _own(pack: Path, case: Case) -> str:
     """A checkpoint of the run is here already: the one that is further on counts, whichever was written later."""
-    epoch, written = case.random.choice((1, 5)), case.random.choice((1e9, 3e9))
-    run = case.reference.id("kd")
-    folder = case.folder / "project" / "results" / "checkpoints"
-    folder.mkdir()
-    path = folder / f"{run}.safetensors"
+    epoch, written = case.random.choice((2, 5)), case.random.choice((1e9, 3e9))
+    path, run = _checkpoint(case), case.reference.id("kd")
+    path.parent.mkdir()
     shutil.copy(case.reference.checkpoints[run][epoch - 1], path)
+    shutil.copy(path, case.folder / "own")
     os.utime(path, (written, written))
     return f"beside our own checkpoint of epoch {epoch}, written {'before' if written < 2e9 else 'after'} it"
+
+
+def _checkpoint(case: Case) -> Path:
+    return case.folder / "project" / "results" / "checkpoints" / f"{case.reference.id('kd')}.safetensors"
+
+
+def _kept(case: Case, ended: Ended) -> Outcome:
+    """Of a checkpoint that was packed and one that was here: whether the one that is further on is here now."""
+    (packed,) = [data for path, data in unpacked(case.folder / "pack", ARCHIVES[1]) if path.startswith("checkpoints/")]
+    now = _epoch(_checkpoint(case).read_bytes())
+    if now == max(_epoch(packed), _epoch((case.folder / "own").read_bytes())):
+        return Outcome("harmless", f"the one of epoch {now}")
+    return ended.says() or Outcome("lost", f"all after epoch {now}")
+
+
+def _epoch(checkpoint: bytes) -> int:
+    header, _ = damage.opened(checkpoint)
+    epoch: int = json.loads(header["__metadata__"]["about"])["epoch"]
+    return epoch

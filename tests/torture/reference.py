@@ -52,8 +52,15 @@ class Reference:
         """Of a run."""
         return self.folder / "results" / "artifacts" / f"{self.id(row, seed)}.safetensors"
 
+    def verdict(self, ended: Ended, folder: Path, word: str, *runs: tuple[str, int]) -> Outcome:
+        """What came of a command that met a file that was damaged, and that may say so with some word."""
+        if fault := ended.fault():
+            return fault
+        outcome = self.judge(folder, *(runs if ended.code == 0 else ()))
+        return (ended.says(word) or outcome) if outcome.kind == "harmless" else outcome
+
     def judge(self, folder: Path, *runs: tuple[str, int]) -> Outcome:
-        """Whether some runs of another project came to the same, and nothing else is wrong there."""
+        """Whether some runs of another project came to the same, and no record there says anything else."""
         present = set[tuple[str, int]]()
         for path in results(folder, "runs"):
             try:
@@ -64,7 +71,7 @@ class Reference:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 return Outcome("believed", f"{path.name} is no record ({error!r}), and nothing was said")
             weights = folder / "results" / "artifacts" / f"{path.stem}.safetensors"
-            if weights.is_file() and sha256(weights.read_bytes()).hexdigest() != record["artifact"]:
+            if run in runs and weights.is_file() and sha256(weights.read_bytes()).hexdigest() != record["artifact"]:
                 differs.append("the file of weights")
             if differs:
                 return Outcome("believed", f"{run[0]} seed {run[1]} has another {', '.join(differs)}")

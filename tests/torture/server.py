@@ -3,7 +3,7 @@ own work. The code under test is what PYTHONPATH says.
 
 A request is a line of JSON on standard input, its answer one on standard output:
 ``{"do": "start", "cwd", "argv", "prelude", "out", "err"}`` is answered with ``{"pid"}``, and
-``{"do": "wait", "pid", "seconds"}`` with ``{"code", "cpu"}``, whose code is null while the command is still at work.
+``{"do": "wait", "pid", "seconds"}`` with ``{"code", "cpu"}``, whose code is null where it has not ended in time.
 """
 
 import gc
@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import bench
+
+ASLEEP_SECONDS = 10.0
 
 
 def prepare(nothing: Path) -> None:
@@ -85,15 +87,28 @@ def start(request: dict[str, Any]) -> int:
 
 
 def wait(pid: int, seconds: float) -> dict[str, Any]:
-    """How a process ended, as subprocess tells it, and the seconds that it computed; a null code if it has not."""
-    until = time.monotonic() + seconds
+    """How a process ended, as subprocess tells it, and the seconds that it computed.
+
+    The code is null if it has not ended after so many seconds of computing, or has slept for some in a row: however
+    many processes share the machine, both are its own.
+    """
+    awake, computed = time.monotonic(), 0.0
     while True:
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             return {"code": os.waitstatus_to_exitcode(status), "cpu": usage.ru_utime + usage.ru_stime}
-        if time.monotonic() >= until:
-            return {"code": None, "cpu": 0.0}
-        time.sleep(0.002)
+        now, asleep = progress(pid)
+        if now > computed or not asleep:
+            awake, computed = time.monotonic(), now
+        if computed > seconds or time.monotonic() - awake > ASLEEP_SECONDS:
+            return {"code": None, "cpu": computed}
+        time.sleep(0.005)
+
+
+def progress(pid: int) -> tuple[float, bool]:
+    """The seconds that a process has computed, and whether it sleeps: it neither computes nor waits for its turn."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0] == "S"
 
 
 def main() -> None:
