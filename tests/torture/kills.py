@@ -1,8 +1,11 @@
 """Runs that are killed without a warning: each one, resumed, comes to the bits of the one that nothing stopped."""
 
+import shutil
+import signal
 import time
+from collections.abc import Callable
 
-from tests.torture.harness import VANILLA, Outcome, kill
+from tests.torture.harness import VANILLA, Ended, Outcome, kill
 from tests.torture.reference import Case
 
 # Code that goes before a command: it ends without a warning at the n-th time that a file of one of some folders is
@@ -45,38 +48,47 @@ sys.addaudithook(hook)
 MOMENTS = ("open", "bytes", "bytes", "bytes", "before fsync", "after fsync", "place")
 
 
+KILLED = (-signal.SIGKILL, -signal.SIGXFSZ)
+
+
 def checkpoint_writes(case: Case) -> Outcome:
     """Inside the write of a checkpoint."""
-    return _inside(case, ("checkpoints",), case.random.randint(1, 5))
+    return _until_killed(case, lambda: _inside(case, ("checkpoints",), case.random.randint(1, 5)))
 
 
 def last_writes(case: Case) -> Outcome:
     """Inside the write of the weights or the record, at the end of the run."""
-    return _inside(case, ("artifacts", "runs"), case.random.randint(1, 2))
-
-
-def _inside(case: Case, folders: tuple[str, ...], count: int) -> Outcome:
-    moment, size = case.random.choice(MOMENTS), int(10 ** case.random.uniform(0, 4.8))
-    folder = case.project()
-    ended = case.run(*VANILLA, prelude=AT.format(folders=folders, moment=moment, count=count, size=size))
-    what = f"killed at {moment} {size if moment == 'bytes' else ''} number {count} of {'/'.join(folders)}"
-    # A record is not synced everywhere, and not every write is as long as that: then it went on to its end.
-    if ended.code == 0:
-        return case.reference.judge(folder, ("tiny/vanilla", 1)).of(f"not {what}")
-    if ended.code not in (-9, -25):
-        return Outcome("traceback", f"{what}: {ended}")
-    return _resumed(case).of(what)
+    return _until_killed(case, lambda: _inside(case, ("artifacts", "runs"), case.random.randint(1, 2)))
 
 
 def random_times(case: Case) -> Outcome:
     """At some time after its start."""
-    folder = case.project()
-    pid = case.bench.start(folder, *VANILLA)
-    seconds = case.random.uniform(0, 2)
+    return _until_killed(case, lambda: _after(case, case.random.uniform(0, 2)))
+
+
+def _inside(case: Case, folders: tuple[str, ...], count: int) -> tuple[str, Ended]:
+    moment, size = case.random.choice(MOMENTS), int(10 ** case.random.uniform(0, 4.8))
+    ended = case.run(*VANILLA, prelude=AT.format(folders=folders, moment=moment, count=count, size=size))
+    return f"killed at {moment} {size if moment == 'bytes' else ''} number {count} of {'/'.join(folders)}", ended
+
+
+def _after(case: Case, seconds: float) -> tuple[str, Ended]:
+    pid = case.bench.start(case.folder / "project", *VANILLA)
     time.sleep(seconds)
     kill(pid)
-    ended = case.bench.wait(pid)
-    return _resumed(case).of(f"killed after {seconds:.3f} s" if ended.code else "not killed")
+    return f"killed after {seconds:.3f} s", case.bench.wait(pid)
+
+
+def _until_killed(case: Case, attempt: Callable[[], tuple[str, Ended]]) -> Outcome:
+    """A run that ends before it is killed is none: not every file is synced, or as long as that."""
+    while True:
+        folder = case.project()
+        what, ended = attempt()
+        if ended.code in KILLED:
+            return _resumed(case).of(what)
+        if ended.code != 0:
+            return Outcome("traceback", f"{what}: {ended}")
+        shutil.rmtree(folder)
 
 
 def _resumed(case: Case) -> Outcome:

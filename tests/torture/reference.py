@@ -125,6 +125,7 @@ def _pack(bench: Bench, folder: Path, unfinished: str, n: int) -> Path:
         shutil.copy(folder / "whole" / "results" / "costs.json", half / "results")
     stop = on_checkpoint(f"if name == '{unfinished}' and n == {n}: os.kill(os.getpid(), signal.SIGINT)")
     _well(bench.run(half, *GPU, prelude=SMALL_PARTS + stop, seconds=600), 0, 130)
+    assert [path.stem for path in results(half, "checkpoints")] == [unfinished]
     return Path(shutil.copytree(half / "packed", folder / f"packed{n}"))
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import sys
 import time
 import traceback
@@ -72,6 +73,8 @@ def start(request: dict[str, Any]) -> int:
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
+        # Ctrl-C reaches it, even if whoever started all of this ignores it (`nohup make torture &`).
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for fd, path, flags in (
             (0, os.devnull, os.O_RDONLY),
             (1, request["out"], os.O_WRONLY | os.O_CREAT),
