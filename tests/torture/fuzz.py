@@ -109,16 +109,17 @@ def _checked(case: Case, path: Path, data: bytes) -> Outcome:
 
 
 def _used(case: Case, path: Path) -> Outcome:
-    """Whether a recipe that was accepted can be planned, and, if it is the tiny one, trained."""
+    """Whether a recipe that was accepted can be planned and reported, and, if it is the tiny one, trained."""
     others = {file for file in path.parents[1].glob("*/*.yaml") if file != path}
     known = {file.read_text(encoding="utf-8").partition("table: ")[2].split()[0] for file in others}
     names = case.run("list", "--names")
     if outcome := names.fault() or names.says():
         return _refused(outcome, "list")
     (name,) = set(names.out.split("\n")[:-1]) - known
-    ended = case.run("run", name, "--profile", "paper", "--dry-run")
-    if outcome := ended.fault(lines=100) or ended.says("\0"):
-        return _refused(outcome, "--dry-run")
+    for command in (("run", name, "--profile", "paper", "--dry-run"), ("report", name)):
+        ended = case.run(*command)
+        if outcome := ended.fault() or ended.says("\0"):
+            return _refused(outcome, command[0])
     for profile in ("smoke", "paper") if path.parent.name == "tiny" else ():
         if outcome := _trained(case, name, profile):
             return _refused(outcome, f"--profile {profile}")
@@ -190,23 +191,16 @@ def _value(data: bytes, random: Random) -> Spoilt:
 def _number(data: bytes, random: Random) -> Spoilt:
     """A number that is larger, smaller, or none."""
     odd = (
-        "-{}",
-        "{}0",
-        "{}000000",
-        "0",
-        "{}e300",
-        "{}.5",
-        "'{}'",
-        "[{}]",
-        "0.{}",
-        ".nan",
-        "1e18",
-        "1e30",
-        "{}" * 50,
-        "1",
+        *("-{}", "{}0", "{}000000", "{}" + "0" * 18, "{}" + "0" * 30, "{}" * 50, "{}.5", "0.{}", "1{}", "'{}'", "[{}]"),
+        *("0", "1", "0.0", "1.0", "-0.9", "1.5", ".nan", ".inf", "1.0e+18", "1.0e+300", "1.0e-300", "9999999999"),
     )
     pattern = re.compile(r"(?<=[:\[, ])(?<![\w.])\d[\d.e-]*(?=[\s,}\]])")
     return _substituted(data, pattern, lambda old: random.choice(odd).replace("{}", old), random)
+
+
+def _without(data: bytes, random: Random) -> Spoilt:
+    """A key and its value are gone."""
+    return _substituted(data, re.compile(r"\b\w+: [^,{}\[\]\n]+, "), lambda old: "", random)
 
 
 def _key(data: bytes, random: Random) -> Spoilt:
@@ -242,5 +236,5 @@ def _noise(data: bytes, random: Random) -> Spoilt:
     return data[:at] + more + data[at + over :], f"{more[:20]!r} at byte {at}"
 
 
-SPOILT = (_line, _line, _value, _value, _value, _number, _number, _key, _key, _nested, _noise)
+SPOILT = (_line, _line, _value, _value, _number, _number, _number, _number, _without, _key, _nested, _noise)
 DRIVER = {recipes: 500}
