@@ -52,10 +52,10 @@ def _taken(case: Case, ended: Ended) -> Outcome:
 def _resumed(case: Case) -> Outcome:
     """What a run makes of a store in which something is not as it was packed."""
     folder, reference = case.folder / "project", case.reference
+    taken = results(folder, "runs")
     ended = case.run(*KD)
     if outcome := ended.fault():
         return outcome
-    taken = [path for path in results(folder, "runs") if path.stem != reference.id("kd")]
     packed = reference.packs[0].parent / "half" / "results" / "runs"
     differing = [what for path in taken if (what := changed(packed / path.name, path))]
     if differing:
