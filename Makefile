@@ -11,7 +11,7 @@ OUT ?= build/gpu
 FROM ?= build/gpu
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 tonight dml fsp zskd efficiency smoke benchmark benchmark-gpu test check report gpu collect clean
+.PHONY: table2 table3 tonight dml fsp zskd efficiency smoke benchmark benchmark-gpu test torture check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -71,6 +71,10 @@ benchmark-gpu:
 # A process a core, at most four, each with files of its own.
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# Break everything on purpose, hundreds of times: ten minutes of two cores. `make test` has a few of each.
+torture: $(READY)
+	$(BIN)/python -m tests.torture
 
 check: $(READY)
 	$(BIN)/ruff check .
