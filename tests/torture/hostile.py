@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from tests.torture import threats
+from bench.files import UNSEALED, seal
+from tests.torture import packs, threats
 from tests.torture.corruptions import as_written
 from tests.torture.harness import KD, RECIPE, REPORT, VANILLA, Ended, Outcome, results
 from tests.torture.reference import Case
@@ -132,13 +133,13 @@ def no_costs(case: Case, folder: Path) -> Threat:
 
 def strange_members(case: Case, folder: Path) -> Threat:
     name, data = case.random.choice(threats.archives())
-    _lay(case.folder / "pack" / case.random.choice(("kdbench.tar.00", "kdbench-records.tar.00")), data)
+    packs.lay(case.folder / "pack", case.random.choice(packs.ARCHIVES), data)
     return Threat(f"a pack with {name}", ("collect", str(case.folder / "pack")))
 
 
 def bombs_and_code_in_packs(case: Case, folder: Path) -> Threat:
     name, data = case.random.choice([*threats.bombs(), *threats.pickles(case.folder)])
-    _lay(case.folder / "pack" / case.random.choice(("kdbench.tar.00", "kdbench-records.tar.00")), data)
+    packs.lay(case.folder / "pack", case.random.choice(packs.ARCHIVES), data)
     return Threat(f"{name} as a pack", ("collect", str(case.folder / "pack")))
 
 
@@ -175,7 +176,8 @@ def orders_in_records(case: Case, folder: Path) -> Threat:
         ("name", "device", "precision", "status", "warnings", "commit", "finished", "id", "profile")
     )
     record[field] = [f"x{order}"] if field == "warnings" else f"{record[field]}{order}"
-    path.write_text(as_written(record))
+    # As if it had been written so: sealed anew.
+    path.write_bytes(seal(as_written({**record, "digest": UNSEALED}).encode(errors="surrogatepass")))
     shown = ("report", "tiny", "--format", case.random.choice(FORMATS))
     return Threat(f"{order!a} in the {field} of a record", case.random.choice((shown, (*VANILLA, "--dry-run"))))
 
@@ -189,7 +191,7 @@ def orders_in_names(case: Case, folder: Path) -> Threat:
     elif how == "a record":
         _lay(folder / "results" / "runs" / f"{name}.json", b"{")
     elif how == "a member":
-        _lay(case.folder / "pack" / "kdbench.tar.00", threats.archive((name, {}, b"x")))
+        packs.lay(case.folder / "pack", "others", threats.archive((name, {}, b"x")))
     argv = {
         "a recipe": ("check",), "a record": REPORT, "a member": ("collect", str(case.folder / "pack")),
         "a table": ("report", name), "a row": (*VANILLA, "--row", name), "a folder": ("collect", name),
@@ -209,13 +211,16 @@ def no_file(case: Case, folder: Path) -> Threat:
             (f"results/locks/{run}.lock", VANILLA),
             ("recipes/other/table.yaml", ("check",)),
             ("results/costs.json", ("report", "tiny")),
-            ("pack/kdbench.tar.00", ("collect", "pack")),
-            ("pack/kdbench-records.tar.00", ("collect", "pack")),
+            (f"pack/{packs.MANIFEST}", ("collect", "pack")),
+            ("pack/kdbench-others.tar.00", ("collect", "pack")),
             ("vectors", ("figure", "similarity", "cifar10", "--vectors", "vectors")),
         )
     )
     if argv == VANILLA:
         _forget(folder, case, "vanilla")
+    if "others" in where:
+        packs.lay(folder / "pack", "others", b"x")
+        (folder / where).unlink()
     kind = case.random.choice(threats.NO_FILES)
     kind(folder / where)
     return Threat(f"{(kind.__doc__ or '').rstrip('.').lower()} at {where}", argv)

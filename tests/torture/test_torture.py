@@ -15,11 +15,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, limits
 
 ATTEMPTS = {named(driver, attempt): attempt for driver in DRIVERS for attempt in attempts(driver)}
 FEW = {"concurrency: sixteen processes": 1, "fuzz: recipes": 15, "hostile: files": 15, "disk: faults": 6}
-# Faults that are known and still open.
-OPEN = {
-    *("corruptions: records", "corruptions: checkpoints", "corruptions: packs", "fuzz: recipes", "hostile: files"),
-    "disk: faults",
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +31,7 @@ def reference(bench: Bench) -> Reference:
     return make_reference(bench, bench.scratch / "reference")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.xfail(strict=False)] if name in OPEN else []) for name in ATTEMPTS],
-)
+@pytest.mark.parametrize("name", ATTEMPTS)
 def test_nothing_is_lost_and_nothing_believed(
     name: str, bench: Bench, reference: Reference, record_property: Callable[[str, object], None]
 ) -> None:
