@@ -95,7 +95,9 @@ def faults(case: Case) -> Outcome:
     told = f"{fault.told}, `{' '.join(work.argv)[:60]}`"
     # Whoever closes a pipe wants no more of it: the command may end as it likes, but not give up its work unseen.
     closed = fault.shell.startswith("|") and ended.code == 1 and "Traceback" not in ended.err
-    if not closed and (outcome := ended.fault()):
+    # Without any output, its exit code is all that a command can tell.
+    mute = "2>&-" in fault.shell and ended.code == 2
+    if not closed and not mute and (outcome := ended.fault()):
         return outcome.of(told)
     unsaid = ended.code == 0 or (closed and not ended.err)
     if unsaid and not (fault.shell and work.argv == REPORT):
