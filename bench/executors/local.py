@@ -12,6 +12,7 @@ from bench.cost import Costs, training_flops
 from bench.errors import StoreError
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
+from bench.networks.modules.base import fuses
 from bench.provenance import commit, libraries
 from bench.recipe.model import teacher_edge
 from bench.store import Record, Store
@@ -142,6 +143,7 @@ class Local:
             taken=request.inputs.taken,
             artifact=None,
             side_by_side=self.side_by_side,
+            fused=fuses(self.device) if self.device.type == "cuda" else None,
             plugins=registry.described(run.versions),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),
