@@ -94,7 +94,7 @@ def cached(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
     training.begin(0, 1)
     cache.known[:] = True
     (teacher,) = training.cached
-    teacher.missing[:images].copy_(training.job.train.order)
+    teacher.missing[:images].copy_(training.job.train.places[0])
     return {CACHED: ready(training, task), FILLING: teacher.loop.run}
 
 

@@ -18,7 +18,8 @@ from bench.recipe.model import teacher_edge
 from bench.store import Record, Store
 from bench.train import artifacts
 from bench.train import device as devices
-from bench.train.engine import Job, train
+from bench.train.engine import train
+from bench.train.job import Job
 from bench.train.progress import Coroutine, Progress, capture_warnings
 from bench.train.results import Outcome, ensembles
 from bench.train.synthesis import synthesise
