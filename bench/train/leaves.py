@@ -41,7 +41,7 @@ class LeafWeights:
 
     @torch.no_grad()
     def refresh(self, *_: Any) -> None:
-        """Round the masters anew: one kernel for up to 110 of them."""
+        """Round the masters anew: one kernel for up to 64 of them."""
         torch._foreach_copy_(self.tensors, self.masters)
 
     @torch.no_grad()
