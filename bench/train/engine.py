@@ -246,7 +246,8 @@ class Training:
     def _tensors(self) -> artifacts.Tensors:
         return checkpoint.tensors_of((*self.job.networks, self.job.parts), self.optimizers)
 
-    def _changing(self) -> Iterator[Tensor]:
+    def state(self) -> Iterator[Tensor]:
+        """Every tensor that a step changes."""
         yield from self._tensors().values()
         for leaves in self.leaves.values():
             yield from leaves.tensors
@@ -271,9 +272,9 @@ class Training:
                 # What it writes is what it would write again.
                 teacher.loop.capture(tuple)
             self.mode(training=True)
-            self.train_loop.capture(self._changing)
+            self.train_loop.capture(self.state)
             self.mode(training=False)
-            self.test_loop.capture(self._changing)
+            self.test_loop.capture(self.state)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:

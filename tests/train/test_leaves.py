@@ -89,7 +89,7 @@ def test_a_resumed_run_is_bit_identical(runs, tmp_path, stop_before, monkeypatch
 def test_what_a_warm_up_changes_is_all_that_a_step_changes(runs, tmp_path, monkeypatch) -> None:
     with_leaves(monkeypatch, torch.bfloat16)
     training = Training(job(runs["vanilla"], tmp_path, precision="bfloat16"))
-    changing = {id(tensor) for tensor in training._changing()}
+    changing = {id(tensor) for tensor in training.state()}
     assert {id(leaf) for leaves in training.leaves.values() for leaf in leaves.tensors} <= changing
 
 
