@@ -11,6 +11,7 @@ OUT ?= build/gpu
 ROW ?= resnet32-cifar100
 STREAMS ?= 1,4,8,16
 FROM ?= build/gpu
+AT_ONCE_OPTION := $(if $(AT_ONCE),--at-once $(AT_ONCE))
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
 .PHONY: table2 table3 tonight dml fsp zskd efficiency smoke benchmark benchmark-gpu probe-gpu test check report gpu collect clean
@@ -91,7 +92,7 @@ report: $(READY)
 
 # On a CUDA machine with PyTorch 2.11 or later, where nothing needs to be (or can be) installed. The data lie in DATA.
 gpu:
-	PYTHONPATH=. $(PYTHON) -m bench.cli.gpu --budget $(BUDGET) --out $(OUT) $(DATA_OPTION)
+	PYTHONPATH=. $(PYTHON) -m bench.cli.gpu --budget $(BUDGET) --out $(OUT) $(DATA_OPTION) $(AT_ONCE_OPTION)
 
 # Take home what `make gpu` packed into FROM.
 collect: $(READY)

@@ -24,24 +24,31 @@ PACK_SECONDS = 15.0
 
 
 def gpu(
-    budget: float, out: Path, tables: Sequence[str], profile: Profile, data: Path | None, device_name: str | None
+    budget: float,
+    out: Path,
+    tables: Sequence[str],
+    profile: Profile,
+    data: Path | None,
+    device_name: str | None,
+    at_once: int | None = None,
 ) -> None:
     """Run the missing runs of highest priority within a budget of seconds, then pack records, weights, checkpoints."""
     project = Project.find(data)
-    device, library, store = devices.choose(device_name), project.library(), project.store()
+    found, library, store = devices.choose_all(device_name), project.library(), project.store()
     unpacked = pack.unpack(store, out)
     names = tables or list(library.tables)
     graph = plan(library, names, profile)
     tell_unreadable(library, names)
     runs = [run for run in todo(graph.by_priority(), store) if project.has_data(run.stage.data.set)]
-    print(f"profile {profile} on {devices.name(device)}, {budget:.0f} s: {len(runs)} runs to train")
+    named = f"{len(found)} x {devices.name(found[0])}" if len(found) > 1 else devices.name(found[0])
+    print(f"profile {profile} on {named}, {budget:.0f} s: {len(runs)} runs to train")
     without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})
     if without:
         print(f"left out, for lack of data in {project.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
-    at_once = num_at_once(None if device.type == "cuda" else 1, device, len(runs))
-    executor = make_executor(store, project.costs(), project.data, device, at_once, project.plugins)
+    each = num_at_once(at_once or (None if found[0].type == "cuda" else 1), found[0], -(-len(runs) // len(found)))
+    executor = make_executor(store, project.costs(), project.data, found, each, project.plugins)
     known = set((store.root / "runs").glob("*.json")) - set(unpacked)
     try:
         with watcher() as watch:
@@ -98,14 +105,24 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--table", action="append", default=[], help="only this table (may be repeated)")
     parser.add_argument("--profile", choices=PROFILES, default="paper", help="[paper]")
     parser.add_argument("--data", type=Path, help="folder with the data sets; else KDBENCH_DATA, else data/")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; else cuda where present")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; else every GPU of the machine, where there is one")
+    parser.add_argument(
+        "--at-once", type=_positive, help="runs side by side on each device, at most [4 on a GPU, else 1]"
+    )
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
 
 
 def command(arguments: Sequence[str]) -> None:
     """``kdbench gpu`` with its options."""
     options = parser().parse_args(arguments)
-    gpu(options.budget, options.out, options.table, options.profile, options.data, options.device)
+    gpu(options.budget, options.out, options.table, options.profile, options.data, options.device, options.at_once)
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ class Local:
             seconds=round(outcome.seconds, 3),
             flops=training_flops(run, self.costs, len(outcome.curve)),
             peak_memory=devices.peak_memory(self.device),
-            libraries=libraries(),
+            libraries=libraries() | devices.cudnn(self.device),
             commit=commit(),
             warnings=messages,
             taken=request.inputs.taken,

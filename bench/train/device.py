@@ -20,6 +20,8 @@ _MEMORY = Path("/proc/meminfo")
 
 def choose(name: str | None) -> torch.device:
     """The device of that name, or CUDA where present, else the CPU; DeviceError if it is not there."""
+    # Read when CUDA starts: with its 8 queues, streams of more runs than that would wait for each other.
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -33,6 +35,13 @@ def choose(name: str | None) -> torch.device:
     # float32 means float32: left alone, cuDNN rounds what a convolution multiplies to the 10 bits of TF32.
     torch.backends.cudnn.allow_tf32 = False
     return device
+
+
+def choose_all(name: str | None) -> list[torch.device]:
+    """The device of that name; without one, every CUDA device of the machine, or the CPU."""
+    chosen = choose(name)
+    several = torch.cuda.device_count() if name is None and chosen.type == "cuda" else 1
+    return [torch.device("cuda", index) for index in range(several)] if several > 1 else [chosen]
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -118,6 +127,14 @@ def name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_cpu().get('cpu_name') or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def cudnn(device: torch.device) -> dict[str, str]:
+    """What a record says of cuDNN, beside the versions of libraries; nothing on a CPU."""
+    if device.type != "cuda":
+        return {}
+    version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return {"cudnn": f"{version}, algorithms chosen by their time: the last bits differ from process to process"}
 
 
 def peak_memory(device: torch.device) -> int:

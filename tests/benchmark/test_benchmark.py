@@ -131,7 +131,7 @@ def test_a_workload_is_expected_to_take_what_others_took_for_their_turns() -> No
 
 def test_a_workload_that_does_not_fit_is_left_out_and_the_file_has_the_others(tmp_path: Path) -> None:
     path = tmp_path / "benchmark.json"
-    given = "--quick --budget 0.001 --only vanilla-mlp --only vanilla-cnn --device cpu".split()
+    given = ["--quick", "--budget", "0.001", "--only", "vanilla-mlp", "--only", "vanilla-cnn", "--device", "cpu"]
     done = subprocess.run(
         [sys.executable, "-m", "bench.benchmark", *given, "--out", str(path)],
         capture_output=True,
