@@ -190,6 +190,8 @@ def _work(pipe: "Connection[Any, Any]", given: _Arguments, device: torch.device,
             while inline.ended:
                 run, record = inline.ended.pop()
                 pipe.send((run.key, "ended", record))
+    # The parent is gone: what is left to do on the way out is not to be interrupted.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _take(pipe: "Connection[Any, Any]", inline: Inline) -> None:
