@@ -22,7 +22,7 @@ from bench.registry import SETS
 from bench.rng import generator
 from bench.train import artifacts
 from bench.train import device as devices
-from bench.train.engine import Job
+from bench.train.job import Job
 from bench.train.loader import DeviceLoader
 from bench.train.synthesis import Synthesis
 
@@ -105,7 +105,7 @@ def make_job(
     """A training with everything that the engine needs."""
     stage = run.stage
     assert isinstance(stage.method, Method)
-    setup = make_setup(run, train.labels.cpu().numpy(), networks, teachers)
+    setup = make_setup(run, train.labels, networks, teachers)
     return Job(
         id=run.id,
         seed=run.seed,

@@ -94,7 +94,8 @@ class Record:
     backward included.
     ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
     at most so many; None in older records. ``compiled``: whether its networks went through torch.compile, where a
-    record says so. ``plugins`` tells where each component that is not kdbench's own came from.
+    record says so. ``fused``: on CUDA, whether ResNets normalised by kdbench's own kernels. ``plugins`` tells
+    where each component that is not kdbench's own came from.
     """
 
     key: str
@@ -121,6 +122,7 @@ class Record:
     replica: int = 1
     side_by_side: int | None = None
     compiled: bool | None = None
+    fused: bool | None = None
     plugins: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 

@@ -27,7 +27,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--table", action="append", default=[], help="only this table (may be repeated)")
     parser.add_argument("--profile", choices=("paper", "short", "smoke", "smoke-real"), default="paper", help="[paper]")
     parser.add_argument("--data", type=Path, help="folder with the data sets; else KDBENCH_DATA, else data/")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; else cuda where present")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; else every GPU of the machine, where there is one")
+    parser.add_argument(
+        "--at-once", type=_positive, help="runs side by side on each device, at most [4 on a GPU, else 1]"
+    )
     return parser
 
 
@@ -38,12 +41,19 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
 def command(arguments: Sequence[str]) -> None:
     """``kdbench gpu`` with its options."""
     options = parser().parse_args(arguments)
     from bench.cli.packing import gpu
 
-    gpu(options.budget, options.out, options.table, options.profile, options.data, options.device)
+    gpu(options.budget, options.out, options.table, options.profile, options.data, options.device, options.at_once)
 
 
 def main() -> None:

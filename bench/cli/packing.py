@@ -22,11 +22,17 @@ PACK_SECONDS = 15.0
 
 @needs_a_reader()
 def gpu(
-    budget: float, out: Path, tables: Sequence[str], profile: Profile, data: Path | None, device_name: str | None
+    budget: float,
+    out: Path,
+    tables: Sequence[str],
+    profile: Profile,
+    data: Path | None,
+    device_name: str | None,
+    at_once: int | None = None,
 ) -> None:
     """Run the missing runs of highest priority within a budget of seconds, then pack records, weights, checkpoints."""
     project = Project.find(data)
-    device, library, store = devices.choose(device_name), project.library(), project.store()
+    found, library, store = devices.choose_all(device_name), project.library(), project.store()
     make_ready(project.results)
     make_writable(out)
     unpacked = [taken.path for taken in pack.unpack(store, out)]
@@ -35,15 +41,16 @@ def gpu(
     tell_unreadable(library, names)
     runs = todo(graph.by_priority(), store)
     runs = [run for run in [*runs, *measurable(graph, runs, store)] if project.has_data(run.stage.data.set)]
-    print(f"profile {profile} on {devices.name(device)}, {budget:.0f} s: {len(runs)} runs to train")
+    named = f"{len(found)} x {devices.name(found[0])}" if len(found) > 1 else devices.name(found[0])
+    print(f"profile {profile} on {named}, {budget:.0f} s: {len(runs)} runs to train")
     tell_left_out(left_out(graph.by_priority(), store))
     without = sorted({run.stage.data.set for run in graph.runs.values() if not project.has_data(run.stage.data.set)})
     if without:
         print(f"left out, for lack of data in {project.data}: {', '.join(without)}; name their folder with DATA=FOLDER")
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
-    at_once = num_at_once(None if device.type == "cuda" else 1, device, len(runs))
-    executor = make_executor(store, project.costs(), project.data, device, at_once, project.plugins)
+    each = num_at_once(at_once or (None if found[0].type == "cuda" else 1), found[0], -(-len(runs) // len(found)))
+    executor = make_executor(store, project.costs(), project.data, found, each, project.plugins)
     known = set((store.root / "runs").glob("*.json")) - set(unpacked)
     try:
         with interruptible(), watcher() as watch:

@@ -41,13 +41,14 @@ def run(
 ) -> None:
     """Train what is missing of a table."""
     project = Project.find(data)
-    device = devices.choose(device_name)
-    library, store = project.library(), project.store()
+    found = devices.choose_all(device_name)
+    device, library, store = found[0], project.library(), project.store()
     graph = plan(library, [table], profile, rows=rows, seeds=seeds)
     tell_unreadable(library, [table])
     runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    side_by_side, costs = num_at_once(at_once, device, len(runs)), project.costs()
-    executor = make_executor(store, costs, project.data, device, side_by_side, project.plugins)
+    each, costs = num_at_once(at_once, device, -(-len(runs) // len(found))), project.costs()
+    executor = make_executor(store, costs, project.data, found, each, project.plugins)
+    side_by_side = each * len(found)
     _banner(project, graph, profile, len(runs), devices.name(device), side_by_side)
     tell_left_out(left_out(graph.runs.values(), store, retry_diverged=retry_diverged))
     if runs:

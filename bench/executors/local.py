@@ -13,14 +13,16 @@ from bench.errors import StoreError
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
 from bench.methods.base import Method
+from bench.networks.modules.base import fuses
 from bench.provenance import commit, libraries
 from bench.recipe.model import teacher_edge
 from bench.record import Record
 from bench.store import Store
 from bench.train import artifacts
 from bench.train import device as devices
-from bench.train.engine import Job, train
+from bench.train.engine import train
 from bench.train.fidelity import fidelity
+from bench.train.job import Job
 from bench.train.progress import Coroutine, Progress, capture_warnings
 from bench.train.results import Outcome, ensembles
 from bench.train.synthesis import synthesise
@@ -149,12 +151,13 @@ class Local:
             seconds=round(outcome.seconds, 3),
             flops=training_flops(run, self.costs, len(outcome.curve)),
             peak_memory=devices.peak_memory(self.device),
-            libraries=libraries(),
+            libraries=libraries() | devices.cudnn(self.device),
             commit=commit(),
             warnings=messages,
             taken=request.inputs.taken,
             artifact=None,
             side_by_side=self.side_by_side,
+            fused=fuses(self.device) if self.device.type == "cuda" else None,
             plugins=registry.described(run.versions),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),

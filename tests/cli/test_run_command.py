@@ -122,10 +122,11 @@ def test_the_gpu_command_begins_with_the_most_valuable_stops_in_time_packs_and_g
     before = {record["id"] for record in records(project)}
     for path in (project / "results").glob("*/*"):
         path.unlink()
-    code, out, err = finish(start(project, "--budget", "100", *GPU, code=WITHOUT))
+    code, out, err = finish(start(project, "--budget", "100", "--at-once", "2", *GPU, code=WITHOUT))
     assert code == 0, err
     assert {record["id"] for record in records(project)} > before
     assert len(records(project)) == 4
+    assert {record["side_by_side"] for record in records(project) if record["id"] not in before} == {2}
     for path in (project / "results" / "runs").iterdir():
         path.unlink()
     assert "4 records in packed, 4 of them new" in kdbench("collect", "packed")[1]
