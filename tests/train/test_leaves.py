@@ -69,7 +69,7 @@ def test_masters_are_what_is_kept(runs, tmp_path, monkeypatch) -> None:
 
 
 def _checkpoint(folder) -> dict[str, torch.Tensor]:
-    tensors, _ = artifacts.read(folder / "checkpoint.safetensors")
+    tensors = artifacts.read(folder / "checkpoint.safetensors")
     return {name.removeprefix("0."): value for name, value in tensors.items() if name.startswith("0.")}
 
 
