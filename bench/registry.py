@@ -23,8 +23,11 @@ from bench.methods.hint import Hint
 from bench.methods.kd import KD, DecayingKD, SoftTargets
 from bench.methods.vanilla import LabelSmoothing, Vanilla
 from bench.networks.base import Network
-from bench.networks.resnet import ResNet
+from bench.networks.mobile import MobileNetV2, ShuffleNetV1, ShuffleNetV2
+from bench.networks.resnet import ResNet, ResNet50
 from bench.networks.small import CNN, MLP, LeNet5
+from bench.networks.vgg import VGG
+from bench.networks.wrn import WRN
 from bench.optimizers import SGD, Adam, Optimizer
 from bench.schedules import Constant, Cosine, Decay, Steps
 
@@ -42,7 +45,9 @@ METHODS: dict[str, type[Method]] = _by_name(
     Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
-NETWORKS: dict[str, type[Network]] = _by_name(ResNet, LeNet5, CNN, MLP)
+NETWORKS: dict[str, type[Network]] = _by_name(
+    ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP
+)
 OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
 DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
 SETS: dict[str, DatasetInfo] = {info.name: info for info in vars(sets).values() if isinstance(info, DatasetInfo)}
