@@ -14,14 +14,26 @@ from bench.component import Component
 from bench.data import sets
 from bench.data.datasets import DatasetInfo
 from bench.errors import RecipeError
+from bench.methods.ab import AB
+from bench.methods.at import AT
 from bench.methods.base import Method, Synthesiser
+from bench.methods.cc import CC
+from bench.methods.crd import CRD
 from bench.methods.data_impressions import DataImpressions
+from bench.methods.dkd import DKD
 from bench.methods.dml import DML
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
+from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
+from bench.methods.ft import FT, Paraphrase
 from bench.methods.hint import Hint
 from bench.methods.kd import KD, DecayingKD, SoftTargets
+from bench.methods.nst import NST
+from bench.methods.pkt import PKT
+from bench.methods.rkd import RKD
+from bench.methods.sp import SP
 from bench.methods.vanilla import LabelSmoothing, Vanilla
+from bench.methods.vid import VID
 from bench.networks.base import Network
 from bench.networks.mobile import MobileNetV2, ShuffleNetV1, ShuffleNetV2
 from bench.networks.resnet import ResNet, ResNet50
@@ -42,7 +54,8 @@ def _by_name(*components: type[C]) -> dict[str, type[C]]:
 
 
 METHODS: dict[str, type[Method]] = _by_name(
-    Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint
+    *(Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint),
+    *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
 NETWORKS: dict[str, type[Network]] = _by_name(

@@ -24,6 +24,9 @@ def check_method(stage: Stage, stated: dict[str, Node], noun: str) -> None:
     _check_teachers(stage, stated, noun, taught=needs.teacher != "none", several=needs.several)
     if stage.transfer_set is not None and stage.data.train != "all":
         raise fault(stated["transfer_set"], f"{noun}: a transfer set is taken whole; say 'train: all' under 'data'")
+    if stage.method.takes_on and stage.init is None:
+        handed = " and ".join(stage.method.takes_on)
+        raise fault(stated["method"], f"{noun} needs 'init': an earlier stage whose method hands on its {handed}")
     if needs.group != (count > 1) or not count:
         trains = "trains a group: give a list of two or more networks" if needs.group else "trains one network"
         raise fault(stated["network"], f"{noun} {trains}, got {count}")

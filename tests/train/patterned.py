@@ -23,6 +23,7 @@ CPU = torch.device("cpu")
 STEPS, CLASSES, SIZE, IMAGES = 5, 4, 8, 6
 DATA = Data("cifar10", "all", "all", 0, "constant", False, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 RESNET = ResNet(depth=8, block="basic", shortcut="B", width=0.25)
+WIDER = ResNet(depth=8, block="basic", shortcut="B", width=0.5)
 OPTIMIZER = SGD(momentum=0.9, nesterov=True, weight_decay=1e-2)
 LABELS = np.array([0, 1, 2, 3, 1, 0])
 
@@ -87,11 +88,14 @@ def network(declared: Network, k: int) -> nn.Module:
 
 @torch.no_grad()
 def fill(module: nn.Module, k: int) -> None:
-    """Weights by arithmetic, others for each ``k``: around 0, but normalisation's scales and variances around 1."""
-    for place, (name, tensor) in enumerate([*module.named_parameters(), *module.named_buffers()]):
-        if name != "log_table":
-            around_one = tensor.ndim == 1 and name.endswith(("weight", "running_var"))
-            tensor.copy_(pattern(tensor.shape, 11 * k + place) / 2 + around_one)
+    """Weights by arithmetic, others for each ``k``: around 0, but normalisation's scales and variances around 1.
+
+    Buffers that are no statistics are a method's own state, and stay as they are.
+    """
+    statistics = [(name, buffer) for name, buffer in module.named_buffers() if "running_" in name]
+    for place, (name, tensor) in enumerate([*module.named_parameters(), *statistics]):
+        around_one = tensor.ndim == 1 and name.endswith(("weight", "running_var"))
+        tensor.copy_(pattern(tensor.shape, 11 * k + place) / 2 + around_one)
 
 
 def pattern(shape: tuple[int, ...], k: int) -> torch.Tensor:
