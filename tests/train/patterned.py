@@ -37,14 +37,18 @@ def job(
     update: Any = None,
     steps: int = STEPS,
     device: torch.device = CPU,
+    scale: float = 1.0,
 ) -> Job:
-    """A run of which every epoch is one step, of all images; ``parts`` are the method's own unless they are given."""
+    """A run of which every epoch is one step, of all images; ``parts`` are the method's own unless they are given.
+
+    ``scale`` is that of the weights of its own.
+    """
     schedule = Schedule(batch=IMAGES, lr=0.05, decay=Steps((3,), 0.1), iterations=steps)
     stage = Stage("", DATA, (), method, schedule, OPTIMIZER, "float64", update)
     setup = Setup(CLASSES, (), LABELS, (3, SIZE, SIZE), networks, teachers, np.random.default_rng(0))
     if parts is None:
         parts = method.parts(setup)
-        fill(parts, 5)
+        fill(parts, 5, scale)
     # Images of floats are shown as they are.
     images = pattern((IMAGES, SIZE, SIZE, 3), 3).numpy().astype(np.float16)
     loader = DeviceLoader(images, LABELS, DATA, device, torch.float64, augment=False)
@@ -87,7 +91,7 @@ def network(declared: Network, k: int) -> nn.Module:
 
 
 @torch.no_grad()
-def fill(module: nn.Module, k: int) -> None:
+def fill(module: nn.Module, k: int, scale: float = 1.0) -> None:
     """Weights by arithmetic, others for each ``k``: around 0, but normalisation's scales and variances around 1.
 
     Buffers that are no statistics are a method's own state, and stay as they are.
@@ -95,7 +99,7 @@ def fill(module: nn.Module, k: int) -> None:
     statistics = [(name, buffer) for name, buffer in module.named_buffers() if "running_" in name]
     for place, (name, tensor) in enumerate([*module.named_parameters(), *statistics]):
         around_one = tensor.ndim == 1 and name.endswith(("weight", "running_var"))
-        tensor.copy_(pattern(tensor.shape, 11 * k + place) / 2 + around_one)
+        tensor.copy_(scale * pattern(tensor.shape, 11 * k + place) / 2 + around_one)
 
 
 def pattern(shape: tuple[int, ...], k: int) -> torch.Tensor:

@@ -58,12 +58,13 @@ ADAM = Adam(beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2)
 
 @dataclass(frozen=True)
 class Case:
-    """A method, how a group is updated, how many teachers it has, and of which network they are."""
+    """A method, how a group is updated, its teachers and their network, and how large its own weights are."""
 
     method: Any
     update: Any = None
     teachers: int = 0
     taught_by: Network = RESNET
+    scale: float = 1.0
 
 
 CASES = {
@@ -93,8 +94,8 @@ CASES = {
     "pkt": Case(PKT(weight=300.0), teachers=1, taught_by=WIDER),
     "ab": Case(AB(weight=0.003), teachers=1, taught_by=WIDER),
     "ab-same": Case(AB(weight=0.003), teachers=1),
-    "paraphrase": Case(Paraphrase(), teachers=1, taught_by=WIDER),
-    "ft": Case(FT(weight=20.0), teachers=1, taught_by=WIDER),
+    "paraphrase": Case(Paraphrase(), teachers=1, taught_by=WIDER, scale=0.2),
+    "ft": Case(FT(weight=20.0), teachers=1, taught_by=WIDER, scale=0.2),
     "nst": Case(NST(weight=5.0), teachers=1, taught_by=WIDER),
     "crd": Case(CRD(weight=0.8, negatives=3, dim=4), teachers=1, taught_by=WIDER),
     "crd-kd": Case(CRD(weight=0.8, kd=1.0, negatives=3, dim=4), teachers=1, taught_by=WIDER),
@@ -152,7 +153,7 @@ def trained(case: Case) -> dict[str, list[float]]:
     teachers = [network(case.taught_by, 7 + i) for i in range(case.teachers)]
     # The distances of the words, without a file.
     parts = case.method.table(DISTANCES) if isinstance(case.method, FFDWV) else None
-    return losses_of(Training(job(case.method, networks, teachers, parts=parts, update=case.update)))
+    return losses_of(Training(job(case.method, networks, teachers, parts=parts, update=case.update, scale=case.scale)))
 
 
 def synthesised(method: DataImpressions) -> dict[str, list[float]]:
