@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench import graph, recipe, registry
 from bench.build import fresh_networks, make_job, make_synthesis
+from bench.cost import Costs, cost_of
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.methods.ffdwv import FFDWV
@@ -22,6 +23,7 @@ from tests.train import patterned
 from tests.train.test_golden import CASES
 
 CPU, BATCH = torch.device("cpu"), 4
+COSTS = Costs.read(Path(__file__).parents[1] / "results" / "costs.json")
 
 
 @cache
@@ -39,13 +41,19 @@ def rows() -> dict[str, Run]:
 
 
 def combination(run: Run) -> str:
-    """What one step of a run depends on; rows that agree in it need only be tried once."""
+    """What one step of a run depends on but for sizes; of the rows that agree in it the cheapest is tried."""
     stage = run.stage
-    taught_by = [teacher.stage.networks for teacher in run.teachers]
-    return repr((stage.networks, stage.method, stage.update, stage.optimizer, stage.data, stage.schedule, taught_by))
+    kinds = [network.name for network in stage.networks], len(run.teachers)
+    return repr((stage.method, kinds, stage.update, stage.optimizer, stage.data.set))
 
 
-DISTINCT = {combination(run): name for name, run in reversed(rows().items())}
+def size(run: Run) -> int:
+    """The parameters of a run's networks and of its teachers."""
+    networks = [*run.stage.networks, *(teacher.stage.networks[0] for teacher in run.teachers)]
+    return sum(cost.params for network in networks if (cost := cost_of(network, run.stage.data.set, COSTS)))
+
+
+DISTINCT = {combination(run): name for name, run in sorted(rows().items(), key=lambda row: -size(row[1]))}
 
 
 def training(run: Run, teachers: list[nn.Module], folder: Path) -> Training:
