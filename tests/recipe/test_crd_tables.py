@@ -98,7 +98,7 @@ def test_published_accuracies_are_of_the_last_epoch_and_of_the_tables_means(libr
         assert sum(cells[label]) / len(cells[label]) == pytest.approx(mean, abs=0.006)
 
 
-def test_a_smoke_run_trains_every_method_and_every_network(library: Library) -> None:
+def test_a_smoke_run_trains_every_method_and_every_kind_of_network(library: Library) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     chosen = {
         f"crd-table{n}": rows.split() for n, rows in re.findall(r"^SMOKE_TABLE(\d) := (.*)$", makefile, re.MULTILINE)
@@ -111,6 +111,5 @@ def test_a_smoke_run_trains_every_method_and_every_network(library: Library) -> 
         if run.kind != "evaluate"
     ]
     assert {run.stage.method.name for run in runs} == {*registry.METHODS, *registry.SYNTHESISERS}
-    whole = plan(library, library.tables, "smoke").runs.values()
-    networks, trained = ({n for run in those for n in run.stage.networks} for those in (whole, runs))
-    assert networks == trained
+    trained = {network.name for run in runs for network in run.stage.networks}
+    assert {*registry.NETWORKS} - trained == {"resnet50"}
