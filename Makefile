@@ -14,7 +14,7 @@ FROM ?= build/gpu
 AT_ONCE_OPTION := $(if $(AT_ONCE),--at-once $(AT_ONCE))
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 tonight dml fsp zskd efficiency smoke benchmark benchmark-gpu probe-gpu test torture check report gpu collect clean
+.PHONY: table2 table3 tonight dml fsp zskd efficiency crd smoke benchmark benchmark-gpu probe-gpu test torture check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -57,10 +57,25 @@ efficiency: $(READY)
 	$(KDBENCH) run efficiency --profile paper $(DATA_OPTION)
 	@$(KDBENCH) report efficiency
 
-# Every row of every table, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
+# CRD's benchmark on small networks: the paper profile on any machine.
+crd: $(READY)
+	$(KDBENCH) run crd-small --profile paper $(DATA_OPTION)
+	@$(KDBENCH) report crd-small
+
+# CRD's tables have a row for each method and pair, and large teachers: crd-small has every method, and of these two a
+# smoke run takes a row of each kind of network but ResNet-50, whose few steps take minutes.
+SMOKE_TABLE1 := kd-resnet20-resnet56 wrn-16-2 vgg8
+SMOKE_TABLE2 := mobilenet-v2 shufflenet-v1 shufflenet-v2
+
+# Every row of every other table, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
 smoke: $(READY)
 	@for table in $$($(KDBENCH) list --names); do \
-		$(KDBENCH) run $$table --profile $(PROFILE) $(DATA_OPTION) && $(KDBENCH) report $$table --profile $(PROFILE) || exit; \
+		case $$table in \
+			crd-table1) rows="$(SMOKE_TABLE1:%=--row %) --seed 1";; \
+			crd-table2) rows="$(SMOKE_TABLE2:%=--row %) --seed 1";; \
+			*) rows=;; \
+		esac; \
+		$(KDBENCH) run $$table $$rows --profile $(PROFILE) $(DATA_OPTION) && $(KDBENCH) report $$table --profile $(PROFILE) || exit; \
 	done
 
 # A training step beside plain PyTorch loops, in turns; minutes. Also written to build/benchmark.json.

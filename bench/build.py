@@ -60,7 +60,10 @@ class Builder:
         teachers = [
             _loaded(make_network(teacher), inputs.tensors[teacher_edge(i)]) for i, teacher in enumerate(run.teachers)
         ]
-        return make_job(run, networks, teachers, *self.loaders(run, inputs), self.device, checkpoint, inputs.taken)
+        job = make_job(run, networks, teachers, *self.loaders(run, inputs), self.device, checkpoint, inputs.taken)
+        if "init" in inputs.tensors:
+            artifacts.take_on(job.parts, job.method.takes_on, inputs.tensors["init"])
+        return job
 
     def synthesis(self, run: Run, inputs: Inputs, checkpoint: Path) -> Synthesis:
         """A synthesis of images for its teacher."""
@@ -181,11 +184,11 @@ def make_setup(
 
 
 def make_parts(run: Run, setup: Setup) -> nn.Module:
-    """A method's own modules; those that are trained begin with the weights of the run's seed and rule."""
+    """A method's own modules; those that are trained begin with the weights of the run's seed and a rule."""
     assert isinstance(run.stage.method, Method)
     parts = run.stage.method.parts(setup)
     _refuse_dropout(parts, run, f"method {run.stage.method.name!r}")
-    initialise(parts, generator(run.seed, "weights/method"), run.stage.initial)
+    initialise(parts, generator(run.seed, "weights/method"), run.stage.method.initial or run.stage.initial)
     return parts
 
 

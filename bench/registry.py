@@ -14,17 +14,32 @@ from bench.component import Component
 from bench.data import sets
 from bench.data.datasets import DatasetInfo
 from bench.errors import RecipeError
+from bench.methods.ab import AB
+from bench.methods.at import AT
 from bench.methods.base import Method, Synthesiser
+from bench.methods.cc import CC
+from bench.methods.crd import CRD
 from bench.methods.data_impressions import DataImpressions
+from bench.methods.dkd import DKD
 from bench.methods.dml import DML
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
+from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
+from bench.methods.ft import FT, Paraphrase
 from bench.methods.hint import Hint
 from bench.methods.kd import KD, DecayingKD, SoftTargets
+from bench.methods.nst import NST
+from bench.methods.pkt import PKT
+from bench.methods.rkd import RKD
+from bench.methods.sp import SP
 from bench.methods.vanilla import LabelSmoothing, Vanilla
+from bench.methods.vid import VID
 from bench.networks.base import Network
-from bench.networks.resnet import ResNet
+from bench.networks.mobile import MobileNetV2, ShuffleNetV1, ShuffleNetV2
+from bench.networks.resnet import ResNet, ResNet50
 from bench.networks.small import CNN, MLP, LeNet5
+from bench.networks.vgg import VGG
+from bench.networks.wrn import WRN
 from bench.optimizers import SGD, Adam, Optimizer
 from bench.schedules import Constant, Cosine, Decay, Steps
 
@@ -39,10 +54,13 @@ def _by_name(*components: type[C]) -> dict[str, type[C]]:
 
 
 METHODS: dict[str, type[Method]] = _by_name(
-    Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint
+    *(Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint),
+    *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
-NETWORKS: dict[str, type[Network]] = _by_name(ResNet, LeNet5, CNN, MLP)
+NETWORKS: dict[str, type[Network]] = _by_name(
+    ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP
+)
 OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
 DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
 SETS: dict[str, DatasetInfo] = {info.name: info for info in vars(sets).values() if isinstance(info, DatasetInfo)}

@@ -133,14 +133,12 @@ def test_the_readme_is_short() -> None:
 def test_a_table(tried: dict[str, Tried]) -> None:
     table = tried["table"]
     assert "all is well" in table.printed["kdbench check"]
-    assert (
-        "crd-table1/kd seed 2  teacher: crd-table1/teacher seed 1" in table.printed["kdbench run crd-table1 --dry-run"]
-    )
-    assert "depth 56" in table.printed["kdbench cost crd-table1"]
-    record = table.record("crd-table1/student")
+    assert "pair/kd seed 2  teacher: pair/teacher seed 1" in table.printed["kdbench run pair --dry-run"]
+    assert "depth 56" in table.printed["kdbench cost pair"]
+    record = table.record("pair/student")
     assert (record["status"], record["profile"], record["warnings"]) == ("done", "smoke", [])
     assert record["flops"] > 0
-    report = table.printed["kdbench report crd-table1 --profile smoke"]
+    report = table.printed["kdbench report pair --profile smoke"]
     for text in ("30.94", "not a result", "KD improves the student: no runs yet"):
         assert text in report
 
@@ -148,7 +146,7 @@ def test_a_table(tried: dict[str, Tried]) -> None:
 def test_a_method(tried: dict[str, Tried]) -> None:
     method = tried["method"]
     assert "1 passed" in method.printed["python -m pytest tests/test_confidence_penalty.py"]
-    record = method.record("crd-table1/confidence-penalty")
+    record = method.record("pair/confidence-penalty")
     assert record["recipe"]["method"] == {"name": "confidence_penalty", "params": {"beta": 0.1}}
     assert record["versions"]["method confidence_penalty"] == 1
     assert (record["status"], record["profile"], record["warnings"]) == ("done", "smoke", [])
@@ -156,22 +154,22 @@ def test_a_method(tried: dict[str, Tried]) -> None:
         (network,) = epoch["networks"]
         assert network["loss"]["ce"] > 0
         assert -0.1 * 4.61 < network["loss"]["penalty"] < 0  # the entropy of 100 classes is at most log 100
-    report = method.printed["kdbench report crd-table1 --profile smoke"]
+    report = method.printed["kdbench report pair --profile smoke"]
     assert "ResNet-20 + confidence" in report
     assert "β = 0.1 under the recipe of this table" in report
 
 
 def test_a_network(tried: dict[str, Tried]) -> None:
-    record = tried["network"].record("crd-table1/convmixer")
+    record = tried["network"].record("pair/convmixer")
     assert (record["status"], record["warnings"]) == ("done", [])
     assert record["versions"]["network convmixer"] == 1
     # 2x2 patches of 3 channels; 4 blocks of 5x5 depthwise and 64 pointwise products; 100 classes.
     macs = 16 * 16 * 64 * (12 + 4 * (25 + 64)) + 64 * 100
-    assert f"{macs:,}" in tried["network"].printed["kdbench cost crd-table1"]
+    assert f"{macs:,}" in tried["network"].printed["kdbench cost pair"]
 
 
 def test_a_schedule_and_an_optimiser(tried: dict[str, Tried]) -> None:
-    polynomial, lion = tried["schedule"].record("crd-table1/polynomial"), tried["optimizer"].record("crd-table1/lion")
+    polynomial, lion = tried["schedule"].record("pair/polynomial"), tried["optimizer"].record("pair/lion")
     assert (polynomial["status"], polynomial["warnings"]) == (lion["status"], lion["warnings"]) == ("done", [])
     assert polynomial["recipe"]["schedule"]["decay"] == {"name": "polynomial", "params": {"power": 0.9}}
     assert lion["versions"]["optimizer lion"] == 1
@@ -180,7 +178,7 @@ def test_a_schedule_and_an_optimiser(tried: dict[str, Tried]) -> None:
 def test_a_data_set(tried: dict[str, Tried]) -> None:
     stripes = tried["dataset"]
     assert "300 training and 210 test images" in stripes.printed["kdbench prepare stripes"]
-    record = stripes.record("crd-table1/stripes")
+    record = stripes.record("pair/stripes")
     assert (record["status"], record["profile"], record["warnings"]) == ("done", "paper", [])
     assert record["recipe"]["data"]["set"] == "stripes"
     assert [epoch["epoch"] for epoch in record["curve"]] == [1, 2]

@@ -9,23 +9,21 @@ from torch import Tensor, nn
 
 from bench import graph, recipe, registry
 from bench.build import fresh_networks, make_job, make_synthesis
+from bench.cost import Costs, cost_of
 from bench.graph import Run
-from bench.methods.dml import DML
-from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
-from bench.methods.fsp import FSP
-from bench.methods.hint import Hint
-from bench.methods.kd import KD, DecayingKD, SoftTargets
-from bench.methods.vanilla import LabelSmoothing, Vanilla
+from bench.methods.base import Method
+from bench.methods.ffdwv import FFDWV
 from bench.train import artifacts
 from bench.train.engine import Training
 from bench.train.loader import DeviceLoader
 from bench.train.progress import Unwatched, run_to_completion
 from bench.train.synthesis import synthesise
-from tests.methods.contract import WORDS
 from tests.operations import READING, Operations
 from tests.train import patterned
+from tests.train.test_golden import CASES
 
 CPU, BATCH = torch.device("cpu"), 4
+COSTS = Costs.read(Path(__file__).parents[1] / "results" / "costs.json")
 
 
 @cache
@@ -43,13 +41,19 @@ def rows() -> dict[str, Run]:
 
 
 def combination(run: Run) -> str:
-    """What one step of a run depends on; rows that agree in it need only be tried once."""
+    """What one step of a run depends on but for sizes; of the rows that agree in it the cheapest is tried."""
     stage = run.stage
-    taught_by = [teacher.stage.networks for teacher in run.teachers]
-    return repr((stage.networks, stage.method, stage.update, stage.optimizer, stage.data, stage.schedule, taught_by))
+    kinds = [network.name for network in stage.networks], len(run.teachers)
+    return repr((stage.method, kinds, stage.update, stage.optimizer, stage.data.set))
 
 
-DISTINCT = {combination(run): name for name, run in reversed(rows().items())}
+def size(run: Run) -> int:
+    """The parameters of a run's networks and of its teachers."""
+    networks = [*run.stage.networks, *(teacher.stage.networks[0] for teacher in run.teachers)]
+    return sum(cost.params for network in networks if (cost := cost_of(network, run.stage.data.set, COSTS)))
+
+
+DISTINCT = {combination(run): name for name, run in sorted(rows().items(), key=lambda row: -size(row[1]))}
 
 
 def training(run: Run, teachers: list[nn.Module], folder: Path) -> Training:
@@ -112,33 +116,19 @@ def test_images_of_every_row_that_makes_some(name: str, tmp_path: Path) -> None:
 
 
 # Every method, with the updates of a group and with one teacher or several.
-STEPS = {
-    "vanilla": (Vanilla(), None, 0),
-    "label_smoothing": (LabelSmoothing(epsilon=0.1), None, 0),
-    "ffdwv": (FFDWV(words=WORDS, reading="vectors"), None, 0),
-    "ffdwv_uniform_control": (FFDWVUniformControl(words=WORDS, reading="rows"), None, 0),
-    "kd": (KD(temperature=3.0, soften="both"), None, 1),
-    "kd from two": (KD(temperature=3.0, soften="teacher", alpha=0.9, hard=0.1), None, 2),
-    "soft_targets": (SoftTargets(temperature=3.0), None, 1),
-    "kd_decay": (DecayingKD(temperature=3.0, start=4.0, end=1.0), None, 1),
-    "dml": (DML(), "sequential", 0),
-    "dml, simultaneous": (DML(), "simultaneous", 0),
-    "dml, joint": (DML(), "joint", 0),
-    "fsp": (FSP(weight=1.0, matrices="sections"), None, 1),
-    "fsp, cross": (FSP(weight=1.0, matrices="cross"), None, 1),
-    "hint": (Hint(hint=("stage2.middle",), guided=("stage2.middle",), channels=((8, 8),)), None, 1),
-}
+STEPS = {name: case for name, case in CASES.items() if isinstance(case.method, Method)}
 
 
 def test_every_method_is_among_them() -> None:
-    assert {method.name for method, _, _ in STEPS.values()} == set(registry.METHODS)
+    assert {case.method.name for case in STEPS.values()} == set(registry.METHODS)
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_no_value_of_a_step_comes_back_to_the_host(name: str) -> None:
-    method, update, count = STEPS[name]
+    case = STEPS[name]
+    method, update = case.method, case.update
     students = [patterned.network(patterned.RESNET, k) for k in range(2 if method.needs.group else 1)]
-    teachers = [patterned.network(patterned.RESNET, 7 + i) for i in range(count)]
+    teachers = [patterned.network(case.taught_by, 7 + i) for i in range(case.teachers)]
     parts = method.table(np.ones((patterned.CLASSES, patterned.CLASSES))) if isinstance(method, FFDWV) else None
     step = Training(patterned.job(method, students, teachers, parts=parts, update=update))
     step.begin(0, 1)
@@ -147,6 +137,9 @@ def test_no_value_of_a_step_comes_back_to_the_host(name: str) -> None:
         step.test_loop.run(1)
     assert operations.names & READING == set()
     assert "aten::convolution_backward" in operations.names
+    # What a step changes of a method's own modules is among the tensors that a checkpoint keeps.
+    kept = {tensor.data_ptr() for tensor in step._tensors().values()}
+    assert {tensor.data_ptr() for tensor in step.job.parts.state_dict().values() if tensor.numel()} <= kept
 
 
 def test_a_value_that_comes_back_is_noticed() -> None:

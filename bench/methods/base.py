@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.component import Component
-from bench.networks.base import Features
+from bench.networks.base import Features, Initial
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -106,9 +106,17 @@ class Setup:
 
 @dataclass(frozen=True)
 class Method(Component):
-    """The loss of a method; its parameters are the fields of a subclass."""
+    """The loss of a method; its parameters are the fields of a subclass.
+
+    ``initial`` is the rule of the initial weights of its own modules, where that is not the run's. Modules of
+    ``parts`` that ``hands_on`` names are kept with the weights of a run. A stage whose method ``takes_on`` some goes on
+    from such a run (``init``), of the same teacher: its own modules of these names begin as they were left.
+    """
 
     needs: ClassVar[Needs] = Needs()
+    initial: ClassVar[Initial | None] = None
+    hands_on: ClassVar[tuple[str, ...]] = ()
+    takes_on: ClassVar[tuple[str, ...]] = ()
 
     def compare(self, student: Features, teacher: Features) -> None:
         """Refuse two networks whose features it cannot compare (RecipeError); imports no torch."""
@@ -117,8 +125,8 @@ class Method(Component):
         """Its own modules, none unless a subclass says so.
 
         Parameters that take a gradient are trained with the first network; their initial weights are drawn afterwards
-        by the rule of the run. Everything else keeps the values that it is given here: buffers are its state. All of
-        it is checkpointed, and none of it is kept when the run ends.
+        by the rule of the run, or by the method's. Everything else keeps the values that it is given here: buffers are
+        its state. All of it is checkpointed, and none of it is kept when the run ends but what ``hands_on`` names.
         """
         from torch import nn
 

@@ -1,10 +1,13 @@
 """The flow of solution procedure (Yim et al., A Gift from Knowledge Distillation, CVPR 2017, eq. 1 and 2)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.errors import RecipeError
 from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.features import compare_stages, stages
 from bench.methods.losses import full
 from bench.networks.base import Features, shape_of
 from bench.schema import Positive
@@ -13,13 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.networks.modules.base import Output
-
-# The two features of each matrix: the ends of each section as in the paper (figure 2), or one stage's output and the
-# next one's, as in public code.
-PAIRS = {
-    "sections": (("stage1.first", "stage1"), ("stage2.first", "stage2"), ("stage3.first", "stage3")),
-    "cross": (("stem", "stage1"), ("stage1", "stage2"), ("stage2", "stage3")),
-}
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class FSP(Method):
     Args:
         weight: λ, the same for every matrix.
         matrices: which pairs of features, and how they are compared. ``sections`` is the paper's: the first and the
-            last layer of each of the three residual sections, and the squared distance summed over a matrix's entries.
+            last layer of each of the residual sections, and the squared distance summed over a matrix's entries.
             ``cross`` is that of most public code: consecutive stages' outputs, and the mean over the entries, so that
             the same λ weighs as many times less as a matrix has entries. Where the sizes of two features differ, the
             paper takes maxima and public code means.
@@ -45,7 +41,8 @@ class FSP(Method):
 
     def compare(self, student: Features, teacher: Features) -> None:
         """Matrices have a distance only where their features have as many channels in both networks."""
-        for name in dict.fromkeys(name for pair in PAIRS[self.matrices] for name in pair):
+        compare_stages(student, teacher)
+        for name in dict.fromkeys(chain.from_iterable(self._pairs(student))):
             own, other = shape_of(student, name, "student"), shape_of(teacher, name, "teacher")
             if own[0] != other[0]:
                 raise RecipeError(
@@ -63,7 +60,13 @@ class FSP(Method):
         return {"fsp": self.weight * torch.stack(distances).sum(dim=0).mean()}
 
     def _matrices(self, output: "Output") -> "list[Tensor]":
-        return [self._matrix(output.features[first], output.features[last]) for first, last in PAIRS[self.matrices]]
+        features = output.features
+        return [self._matrix(features[first], features[last]) for first, last in self._pairs(features)]
+
+    def _pairs(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """The two features of each matrix: the ends of a section, or what two neighbouring ones give."""
+        own = stages(names)
+        return [(f"{name}.first", name) for name in own] if self.matrices == "sections" else [*pairwise(["stem", *own])]
 
     def _matrix(self, first: "Tensor", last: "Tensor") -> "Tensor":
         """G_ij = Σ_st F¹_ist F²_jst / hw (eq. 1): (N, m, n) of features (N, m, ·, ·) and (N, n, ·, ·).

@@ -22,6 +22,8 @@ def initialise(net: nn.Module, generator: np.random.Generator, rule: Initial = "
     - ``he_all``: weights of both N(0, sqrt(2 / fan_in)) (the same, fan-in), biases 0.
     - ``framework``: PyTorch's own default: weights and biases of both U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
 
+    Transposed convolutions have the last of these under each rule, with the fan-in that PyTorch takes: k·k·out.
+
     Under each rule normalisation layers begin with weight 1, bias 0, running mean 0 and running variance 1. A module of
     another type that has parameters of its own draws them itself, in a method ``draw_weights(generator)``.
 
@@ -41,6 +43,8 @@ def initialise(net: nn.Module, generator: np.random.Generator, rule: Initial = "
             _reset(module)
         elif isinstance(module, nn.Conv2d | nn.Linear):
             _RULES[rule](module, generator)
+        elif isinstance(module, nn.ConvTranspose2d):
+            _uniform(module, generator)
         elif own:
             raise TypeError(
                 f"{name or 'the network'}: no rule for the initial weights of {type(module).__name__}; give it a method"

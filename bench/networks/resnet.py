@@ -1,4 +1,4 @@
-"""The CIFAR ResNet: which parameters make one, and the feature maps that it gives; arithmetic without torch."""
+"""ResNets for small images: which parameters make one, and the feature maps that it gives; arithmetic without torch."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -20,16 +20,54 @@ EXPANSION: dict[Block, int] = {"basic": 1, "bottleneck": 4}
 
 
 @dataclass(frozen=True)
+class Layout:
+    """What a module of residual blocks is made from.
+
+    Args:
+        stem: channels of the first convolution.
+        blocks: of each stage.
+        planes: of each stage's blocks, before the bottleneck's expansion.
+        block: the kind of all blocks.
+        shortcut: where a block changes the shape.
+    """
+
+    stem: int
+    blocks: tuple[int, ...]
+    planes: tuple[int, ...]
+    block: Block
+    shortcut: Shortcut
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Channels that each stage gives."""
+        return tuple(EXPANSION[self.block] * p for p in self.planes)
+
+    def features(self, size: int) -> Features:
+        """Every feature, as the module names it, of images of ``size``."""
+        features = {"stem": (self.stem, size)}
+        for i, (inner, output) in enumerate(zip(self.planes, self.outputs, strict=True)):
+            before, size = size, -(-size // 2) if i else size
+            # A bottleneck's stride is in its second convolution.
+            first = (inner, before if self.block == "bottleneck" else size)
+            last, name = (output, size), f"stage{i + 1}"
+            features |= {f"{name}.first": first, f"{name}.middle": last, f"{name}.before": last, name: last}
+        return features | {"pool": (self.outputs[-1], 1)}
+
+
+@dataclass(frozen=True)
 class ResNet(Network):
     """He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
 
     Basic blocks make a depth of 6n+2, bottleneck blocks one of 9n+2. ``width`` multiplies every number of planes.
+    ``stem`` are the channels of the first convolution, where they are not those of the first stage's planes: 32 in
+    ResNet-8x4 and 32x4 (Tian et al., arXiv 1910.10699), whose width is 4.
     """
 
     depth: PositiveInt
     block: Block
     shortcut: Shortcut
     width: Positive
+    stem: PositiveInt | None = None
 
     name: ClassVar[str] = "resnet"
     # 2: the mean and the last layer are in float32 under autocast.
@@ -67,23 +105,38 @@ class ResNet(Network):
         return tuple(int(p) for p in planes)
 
     @property
-    def outputs(self) -> tuple[int, ...]:
-        """Channels that each stage gives."""
-        return tuple(EXPANSION[self.block] * p for p in self.planes)
+    def layout(self) -> Layout:
+        """Three equal stages."""
+        return Layout(self.stem or self.planes[0], (self.blocks,) * 3, self.planes, self.block, self.shortcut)
 
     def build(self, classes: int, channels: int, size: int) -> "nn.Module":
         """The module; its global mean makes it independent of ``size``."""
         from bench.networks.modules.resnet import ResNetModule
 
-        return ResNetModule(self, classes, channels)
+        return ResNetModule(self.layout, classes, channels)
 
     def features(self, size: int) -> Features:
-        """Every feature map before the global mean, as the module names it."""
-        features = {"stem": (self.planes[0], size)}
-        for i, (inner, output) in enumerate(zip(self.planes, self.outputs, strict=True)):
-            before, size = size, -(-size // 2) if i else size
-            # A bottleneck's stride is in its second convolution.
-            first = (inner, before if self.block == "bottleneck" else size)
-            last = (output, size)
-            features |= {f"stage{i + 1}.first": first, f"stage{i + 1}.middle": last, f"stage{i + 1}": last}
-        return features
+        """Every feature, as the module names it."""
+        return self.layout.features(size)
+
+
+@dataclass(frozen=True)
+class ResNet50(Network):
+    """ResNet-50 of the same paper (table 1) for small images, as CRD's code has it (Tian et al., arXiv 1910.10699).
+
+    A 3x3 stem of 64 channels without stride or pooling, option B, and four stages.
+    """
+
+    name: ClassVar[str] = "resnet50"
+
+    layout: ClassVar[Layout] = Layout(64, (3, 4, 6, 3), (64, 128, 256, 512), "bottleneck", "B")
+
+    def build(self, classes: int, channels: int, size: int) -> "nn.Module":
+        """The module; its global mean makes it independent of ``size``."""
+        from bench.networks.modules.resnet import ResNetModule
+
+        return ResNetModule(self.layout, classes, channels)
+
+    def features(self, size: int) -> Features:
+        """Every feature, as the module names it."""
+        return self.layout.features(size)

@@ -29,6 +29,9 @@ def check_method(stage: Stage, stated: dict[str, Node], noun: str) -> None:
     if stage.transfer_set is not None and (stage.data.train != "all" or stage.data.validation):
         says = "say 'train: all' under 'data', and no 'validation'"
         raise fault(stated["transfer_set"], f"{noun}: a transfer set is taken whole; {says}")
+    if stage.method.takes_on and stage.init is None:
+        handed = " and ".join(stage.method.takes_on)
+        raise fault(stated["method"], f"{noun} needs 'init': an earlier stage whose method hands on its {handed}")
     if needs.group != (count > 1) or not count:
         trains = "trains a group: give a list of two or more networks" if needs.group else "trains one network"
         raise fault(stated["network"], f"{noun} {trains}, got {count}")

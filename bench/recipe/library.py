@@ -209,6 +209,11 @@ def _check_fits(stage: Stage, edge: str, ref: Ref, source: Stage) -> None:
         raise RecipeError(
             f"{ref.location}: {_told(ref)} trains another network, so its weights cannot be the initial ones"
         )
+    if edge == "init" and isinstance(stage.method, Method) and isinstance(source.method, Method):
+        missing = [name for name in stage.method.takes_on if name not in source.method.hands_on]
+        if missing or (stage.method.takes_on and source.teachers != stage.teachers):
+            why = "has another teacher" if not missing else f"hands on no {' and no '.join(missing)}"
+            raise RecipeError(f"{ref.location}: method {stage.method.name!r} goes on from {_told(ref)}, which {why}")
     if ref in stage.teachers and isinstance(stage.method, Method) and stage.method.needs.teacher == "features":
         # The teacher sees the student's images.
         features = (network.features(own.size) for network in (stage.networks[0], source.networks[0]))

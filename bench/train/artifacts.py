@@ -1,7 +1,8 @@
 """What a finished run leaves for others: tensors in a safetensors file, and the names that they have in it.
 
 Networks leave ``net0.<parameter or buffer>``, ... in the precision of their weights, and ``logits0``, ... of the test
-images, (N, C) float16; a synthesis leaves ``images``, (N, C, H, W) float16, and ``labels``, (N,).
+images, (N, C) float16. Modules that a method hands on leave ``parts.<name>.<parameter or buffer>``. A synthesis leaves
+``images``, (N, C, H, W) float16, and ``labels``, (N,).
 """
 
 import hashlib
@@ -27,6 +28,20 @@ def of_networks(networks: Sequence[nn.Module], logits: Sequence[Tensor]) -> Tens
     """The artifact of a training, from its networks and the test logits (N, C) of each."""
     weights = {f"net{k}.{name}": t for k, network in enumerate(networks) for name, t in network.state_dict().items()}
     return weights | {f"logits{k}": own for k, own in enumerate(logits)}
+
+
+def of_parts(parts: nn.Module, names: Sequence[str]) -> Tensors:
+    """What is kept of a method's own modules: those that it hands on, by ``names``."""
+    own = {name: getattr(parts, name).state_dict() for name in names}
+    return {f"parts.{name}.{place}": tensor for name, state in own.items() for place, tensor in state.items()}
+
+
+def take_on(parts: nn.Module, names: Sequence[str], artifact: Mapping[str, Tensor]) -> None:
+    """Give the modules of ``names`` the state that the run of an artifact handed on."""
+    for name in names:
+        prefix = f"parts.{name}."
+        handed = {key.removeprefix(prefix): tensor for key, tensor in artifact.items() if key.startswith(prefix)}
+        getattr(parts, name).load_state_dict(handed)
 
 
 def of_images(images: Tensor, labels: Tensor) -> Tensors:

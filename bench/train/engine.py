@@ -305,4 +305,5 @@ class Training:
         if not all(torch.equal(a, b) for a, b in zip(self.teacher_buffers, frozen, strict=True)):
             raise AssertionError("a frozen teacher's buffers changed during training")
         tensors = artifacts.of_networks(self.job.networks, self.logits)
+        tensors |= artifacts.of_parts(self.job.parts, self.job.method.hands_on)
         return Outcome(self.status, last_and_best(self.curve, self.status), self.curve, tensors, self.seconds)

@@ -84,7 +84,7 @@ def test_the_distributions() -> None:
         assert parameter.std().item() == pytest.approx(1 / 20 / math.sqrt(3), rel=0.1)
 
 
-@pytest.mark.parametrize("module", [nn.ConvTranspose2d(2, 2, 3), nn.PReLU()])
+@pytest.mark.parametrize("module", [nn.Conv1d(2, 2, 3), nn.PReLU()])
 def test_a_module_without_a_rule_is_a_type_error(module: nn.Module) -> None:
     with pytest.raises(TypeError, match=f"1: no rule .* {type(module).__name__}"):
         initialise(nn.Sequential(nn.Linear(2, 2), module), generator(1, "weights/0"))
@@ -109,6 +109,17 @@ def test_the_frameworks_own_rule_is_that_of_pytorch() -> None:
             assert expected.abs().max().item() <= bound
             assert parameter.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
             assert expected.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+
+
+@pytest.mark.parametrize("rule", get_args(Initial))
+def test_transposed_convolutions_begin_as_pytorch_has_them(rule: Initial) -> None:
+    net, reference = nn.Sequential(nn.ConvTranspose2d(8, 40, 4)), nn.ConvTranspose2d(8, 40, 4)
+    initialise(net, generator(1, "weights/0"), rule)
+    for found, expected in zip(net.parameters(), reference.parameters(), strict=True):
+        bound = 1 / math.sqrt(4 * 4 * 40)
+        assert found.abs().max().item() <= bound
+        assert expected.abs().max().item() <= bound
+        assert found.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.2)
 
 
 def test_he_in_all_layers() -> None:

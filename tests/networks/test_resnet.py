@@ -89,12 +89,18 @@ def test_shapes_of_logits_and_features(depth: int, block: str, shortcut: str, wi
         "stem": (2, planes[0], 28, 28),
         **{f"stage{i + 1}.first": (2, planes[i], first[i], first[i]) for i in range(3)},
         **{f"stage{i + 1}.middle": (2, expansion * planes[i], 28 >> i, 28 >> i) for i in range(3)},
+        **{f"stage{i + 1}.before": (2, expansion * planes[i], 28 >> i, 28 >> i) for i in range(3)},
         "stage1": (2, expansion * planes[0], 28, 28),
         "stage2": (2, expansion * planes[1], 14, 14),
         "stage3": (2, expansion * planes[2], 7, 7),
         "pool": (2, expansion * planes[2]),
     }
-    assert all((f >= 0).all() for f in out.features.values())
+    for name, feature in out.features.items():
+        if name.endswith(".before"):
+            assert (feature < 0).any()
+            assert torch.equal(feature.clamp(min=0), out.features[name.removesuffix(".before")])
+        else:
+            assert (feature >= 0).all()
 
 
 @given(
@@ -108,6 +114,7 @@ def test_recipes_are_told_the_true_shapes(blocks: int, block: str, width: float,
     depth = {"basic": 6, "bottleneck": 9}[block] * blocks + 2
     out = resnet(depth, block, width=width)(images(2, size))
     told = ResNet(depth, block, "A", width).features(size)
+    assert told.pop("pool") == (out.features["pool"].shape[1], 1)
     assert {name: (2, channels, side, side) for name, (channels, side) in told.items()} == {
         name: tuple(f.shape) for name, f in out.features.items() if f.ndim == 4
     }
@@ -127,7 +134,7 @@ def test_features_from_inside_a_stage(depth: int, middle: int) -> None:
         torch.testing.assert_close(features[f"{name}.first"], first)
         y = features[before]
         for block in blocks[: middle + 1].children():
-            y = block(y)[1]
+            y = block(y)[1].clamp(min=0)
         torch.testing.assert_close(features[f"{name}.middle"], y)
 
 

@@ -19,7 +19,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copytree(Path(__file__).parent / "project", folder, dirs_exist_ok=True)
     squares.write(folder / "data")
     table = folder / "recipes" / "examples" / "table.yaml"
-    table.write_text(table.read_text().replace("method: crd,", "method: {crd: {negatives: 512}},"), encoding="utf-8")
+    table.write_text(
+        table.read_text().replace("method: own_crd,", "method: {own_crd: {negatives: 512}},"), encoding="utf-8"
+    )
     with registry_restored():
         registry.load_plugins(folder / "plugins")
         assert registry.BROKEN == {}

@@ -46,7 +46,7 @@ def test_rkd_by_its_sums() -> None:
                 angles[i, j, k] = one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
         relations.append((d / (d.sum() / (n * n - n)), angles))
     outputs = Outputs([output(logits, features[0])], [output(logits, features[1])], nn.Module(), [], None)
-    terms = registry.METHODS["rkd"](distance=2.0, angle=3.0).loss(0, batch_of(y), outputs)
+    terms = registry.METHODS["own_rkd"](distance=2.0, angle=3.0).loss(0, batch_of(y), outputs)
     assert terms["distance"].item() == pytest.approx(2 * huber(relations[0][0], relations[1][0]), rel=1e-6)
     assert terms["angle"].item() == pytest.approx(3 * huber(relations[0][1], relations[1][1]), rel=1e-6)
 
@@ -64,7 +64,7 @@ class Pool(nn.Module):
 
 def contrast(labels: np.ndarray, **params: float) -> tuple:
     """CRD with its parts in float64, for networks whose features have 4 and 6 numbers."""
-    method = registry.METHODS["crd"](**params)
+    method = registry.METHODS["own_crd"](**params)
     setup = Setup(3, (), labels, (1, 2, 2), [Pool(4)], [Pool(6)], np.random.default_rng(1))
     return method, method.parts(setup).double(), method.draws(setup, np.random.default_rng(2))
 

@@ -153,16 +153,16 @@ def test_without_its_plug_ins_only_the_shipped_rows_of_a_project_are_left(kdbenc
     (project / "plugins").rename(hidden)
     from bench import registry
 
-    kept = registry.METHODS.pop("rkd")
+    kept = registry.METHODS.pop("own_rkd")
     try:
         code, _, err = kdbench("check")
         assert code == 2
-        assert "row rkd.method: 'rkd' is not known" in err
+        assert "row rkd.method: 'own_rkd' is not known" in err
         code, out, err = kdbench("report", "examples")
         assert code == 0
         assert err.startswith("kdbench: examples/rkd is left out: ")
         assert len(err.splitlines()) == 1
         assert "GroupNorm" in out
     finally:
-        registry.METHODS["rkd"] = kept
+        registry.METHODS["own_rkd"] = kept
         hidden.rename(project / "plugins")

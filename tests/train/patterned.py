@@ -24,6 +24,7 @@ CPU = torch.device("cpu")
 STEPS, CLASSES, SIZE, IMAGES = 5, 4, 8, 6
 DATA = Data("cifar10", "all", "all", 0, "constant", False, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 RESNET = ResNet(depth=8, block="basic", shortcut="B", width=0.25)
+WIDER = ResNet(depth=8, block="basic", shortcut="B", width=0.5)
 OPTIMIZER = SGD(momentum=0.9, nesterov=True, weight_decay=1e-2)
 LABELS = np.array([0, 1, 2, 3, 1, 0])
 
@@ -37,14 +38,18 @@ def job(
     update: Any = None,
     steps: int = STEPS,
     device: torch.device = CPU,
+    scale: float = 1.0,
 ) -> Job:
-    """A run of which every epoch is one step, of all images; ``parts`` are the method's own unless they are given."""
+    """A run of which every epoch is one step, of all images; ``parts`` are the method's own unless they are given.
+
+    ``scale`` is that of the weights of its own.
+    """
     schedule = Schedule(batch=IMAGES, lr=0.05, decay=Steps((3,), 0.1), iterations=steps)
     stage = Stage("", DATA, (), method, schedule, OPTIMIZER, "float64", update)
     setup = Setup(CLASSES, (), LABELS, (3, SIZE, SIZE), networks, teachers, np.random.default_rng(0))
     if parts is None:
         parts = method.parts(setup)
-        fill(parts, 5)
+        fill(parts, 5, scale)
     # Images of floats are shown as they are.
     images = pattern((IMAGES, SIZE, SIZE, 3), 3).numpy().astype(np.float16)
     loader = DeviceLoader(images, LABELS, DATA, device, torch.float64, augment=False)
@@ -87,12 +92,15 @@ def network(declared: Network, k: int) -> nn.Module:
 
 
 @torch.no_grad()
-def fill(module: nn.Module, k: int) -> None:
-    """Weights by arithmetic, others for each ``k``: around 0, but normalisation's scales and variances around 1."""
-    for place, (name, tensor) in enumerate([*module.named_parameters(), *module.named_buffers()]):
-        if name != "log_table":
-            around_one = tensor.ndim == 1 and name.endswith(("weight", "running_var"))
-            tensor.copy_(pattern(tensor.shape, 11 * k + place) / 2 + around_one)
+def fill(module: nn.Module, k: int, scale: float = 1.0) -> None:
+    """Weights by arithmetic, others for each ``k``: around 0, but normalisation's scales and variances around 1.
+
+    Buffers that are no statistics are a method's own state, and stay as they are.
+    """
+    statistics = [(name, buffer) for name, buffer in module.named_buffers() if "running_" in name]
+    for place, (name, tensor) in enumerate([*module.named_parameters(), *statistics]):
+        around_one = tensor.ndim == 1 and name.endswith(("weight", "running_var"))
+        tensor.copy_(scale * pattern(tensor.shape, 11 * k + place) / 2 + around_one)
 
 
 def pattern(shape: tuple[int, ...], k: int) -> torch.Tensor:

@@ -16,13 +16,26 @@ import pytest
 import torch
 
 from bench import registry
+from bench.methods.ab import AB
+from bench.methods.at import AT
+from bench.methods.cc import CC
+from bench.methods.crd import CRD
 from bench.methods.data_impressions import DataImpressions
+from bench.methods.dkd import DKD
 from bench.methods.dml import DML
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
+from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
+from bench.methods.ft import FT, Paraphrase
 from bench.methods.hint import Hint
 from bench.methods.kd import KD, DecayingKD, SoftTargets
+from bench.methods.nst import NST
+from bench.methods.pkt import PKT
+from bench.methods.rkd import RKD
+from bench.methods.sp import SP
 from bench.methods.vanilla import LabelSmoothing, Vanilla
+from bench.methods.vid import VID
+from bench.networks.base import Network
 from bench.networks.small import MLP
 from bench.optimizers import Adam
 from bench.recipe import Stage
@@ -32,7 +45,7 @@ from bench.train.progress import run_to_completion
 from bench.train.synthesis import Synthesis, synthesise
 from tests.methods.contract import WORDS
 from tests.told import Told
-from tests.train.patterned import CPU, DATA, IMAGES, OPTIMIZER, RESNET, SIZE, STEPS, job, losses_of, network
+from tests.train.patterned import CPU, DATA, IMAGES, OPTIMIZER, RESNET, SIZE, STEPS, WIDER, job, losses_of, network
 
 FOLDER = Path(__file__).parent / "golden"
 WRITE = os.environ.get("KDBENCH_GOLDEN") == "write"
@@ -45,11 +58,13 @@ ADAM = Adam(beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2)
 
 @dataclass(frozen=True)
 class Case:
-    """A method, how a group is updated, and how many teachers it has."""
+    """A method, how a group is updated, its teachers and their network, and how large its own weights are."""
 
     method: Any
     update: Any = None
     teachers: int = 0
+    taught_by: Network = RESNET
+    scale: float = 1.0
 
 
 CASES = {
@@ -70,6 +85,21 @@ CASES = {
     "fsp-cross": Case(FSP(weight=0.1, matrices="cross"), teachers=1),
     "hint": Case(Hint(hint=("stage2.middle",), guided=("stage2.middle",), channels=((8, 8),)), teachers=1),
     "kd_decay": Case(DecayingKD(temperature=3.0, start=4.0, end=1.0), teachers=1),
+    "fitnet": Case(FitNet(weight=10.0, layer="stage2"), teachers=1, taught_by=WIDER),
+    "at": Case(AT(weight=100.0), teachers=1, taught_by=WIDER),
+    "sp": Case(SP(weight=30.0), teachers=1, taught_by=WIDER),
+    "cc": Case(CC(weight=0.02, dim=4), teachers=1, taught_by=WIDER),
+    "vid": Case(VID(weight=1.0), teachers=1, taught_by=WIDER),
+    "rkd": Case(RKD(distance=2.0, angle=4.0), teachers=1, taught_by=WIDER),
+    "pkt": Case(PKT(weight=300.0), teachers=1, taught_by=WIDER),
+    "ab": Case(AB(weight=0.003), teachers=1, taught_by=WIDER),
+    "ab-same": Case(AB(weight=0.003), teachers=1),
+    "paraphrase": Case(Paraphrase(), teachers=1, taught_by=WIDER, scale=0.2),
+    "ft": Case(FT(weight=20.0), teachers=1, taught_by=WIDER, scale=0.2),
+    "nst": Case(NST(weight=5.0), teachers=1, taught_by=WIDER),
+    "crd": Case(CRD(weight=0.8, negatives=3, dim=4), teachers=1, taught_by=WIDER),
+    "crd-kd": Case(CRD(weight=0.8, kd=1.0, negatives=3, dim=4), teachers=1, taught_by=WIDER),
+    "dkd": Case(DKD(temperature=4.0, target=1.0, others=8.0, warmup=0.5), teachers=1),
     "data_impressions": Case(DataImpressions(count=6, scalings=(1.0, 0.1), temperature=5.0)),
 }
 
@@ -120,10 +150,10 @@ def versions(method: Any) -> dict[str, int]:
 def trained(case: Case) -> dict[str, list[float]]:
     """The loss terms of every step, of each network."""
     networks = [network(RESNET, k) for k in range(2 if case.method.needs.group else 1)]
-    teachers = [network(RESNET, 7 + i) for i in range(case.teachers)]
+    teachers = [network(case.taught_by, 7 + i) for i in range(case.teachers)]
     # The distances of the words, without a file.
     parts = case.method.table(DISTANCES) if isinstance(case.method, FFDWV) else None
-    return losses_of(Training(job(case.method, networks, teachers, parts=parts, update=case.update)))
+    return losses_of(Training(job(case.method, networks, teachers, parts=parts, update=case.update, scale=case.scale)))
 
 
 def synthesised(method: DataImpressions) -> dict[str, list[float]]:

@@ -1,6 +1,6 @@
 """The CIFAR ResNet of He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
 
-A 3x3 stem, three stages of n residual blocks (16, 32 and 64 planes; the second and third halve the image), a
+A 3x3 stem, three stages of n residual blocks (16, 32 and 64 planes; all but the first halve the image), a
 global mean and a linear layer. Post-activation: the ReLU follows the sum. Basic blocks have two 3x3
 convolutions, so the depth is 6n+2. Bottleneck blocks are 1x1, 3x3 (with the stride), 1x1 to four times the
 planes, so the depth is 9n+2; the network that ONE's code (Lan et al., NeurIPS 2018) calls ResNet-110 is the
@@ -13,36 +13,38 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from bench.networks.modules.base import BatchNorm, Classifier, NetworkModule, Output
-from bench.networks.resnet import EXPANSION, Block, ResNet, Shortcut
+from bench.networks.resnet import EXPANSION, Block, Layout, Shortcut
 
 
 class ResNetModule(NetworkModule):
-    """Features: ``stem``, ``stage1``, ``stage2``, ``stage3`` (each after its last ReLU) and ``pool``.
+    """Features: ``stem``, ``stage1``, ``stage2``, ... (each after its last ReLU) and ``pool``.
 
-    Inside a stage also ``stage1.first`` (its first convolution, after normalisation and ReLU) and ``stage1.middle``
-    (its middle block, of an even number the earlier one); likewise of the other stages.
+    Inside a stage also ``stage1.first`` (its first convolution, after normalisation and ReLU), ``stage1.middle``
+    (its middle block, of an even number the earlier one) and ``stage1.before`` (its last block before its ReLU);
+    likewise of the other stages.
 
     Args:
-        net: which one.
+        layout: which one.
         classes: number of classes.
         channels: of the images.
     """
 
-    def __init__(self, net: ResNet, classes: int, channels: int) -> None:
+    def __init__(self, layout: Layout, classes: int, channels: int) -> None:
         super().__init__()
-        blocks, planes, outputs, block, shortcut = net.blocks, net.planes, net.outputs, net.block, net.shortcut
-        self.stem = nn.Sequential(_conv(channels, planes[0], 3), BatchNorm(planes[0]), nn.ReLU(inplace=True))
-        self.stage1 = _stage(planes[0], planes[0], blocks, 1, block, shortcut)
-        self.stage2 = _stage(outputs[0], planes[1], blocks, 2, block, shortcut)
-        self.stage3 = _stage(outputs[1], planes[2], blocks, 2, block, shortcut)
-        self.linear = Classifier(outputs[2], classes)
+        self.stem = nn.Sequential(_conv(channels, layout.stem, 3), BatchNorm(layout.stem), nn.ReLU(inplace=True))
+        inputs, self.stages = layout.stem, [f"stage{i + 1}" for i in range(len(layout.planes))]
+        for i, name in enumerate(self.stages):
+            own = layout.planes[i], layout.blocks[i], 2 if i else 1
+            self.add_module(name, _stage(inputs, *own, layout.block, layout.shortcut))
+            inputs = layout.outputs[i]
+        self.linear = Classifier(inputs, classes)
 
     def forward(self, x: Tensor) -> Output:
         """Map images (N, channels, H, W) to logits (N, classes) and the named features."""
         ((convolution, norm),) = _layers(self.stem)
         x = norm(convolution(x), relu=True)
         features = {"stem": x}
-        for name in ("stage1", "stage2", "stage3"):
+        for name in self.stages:
             inside, x = getattr(self, name)(x)
             features |= {f"{name}.{place}": feature for place, feature in inside.items()}
             features[name] = x
@@ -52,20 +54,20 @@ class ResNetModule(NetworkModule):
 
 
 class _Residual(nn.Module):
-    """What the first convolution of the path gives after its ReLU, and ReLU(path(x) + shortcut(x))."""
+    """What the first convolution of the path gives after its ReLU, and path(x) + shortcut(x), if asked after a ReLU."""
 
     def __init__(self, path: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
         self.path = path
         self.shortcut = shortcut
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, *, relu: bool) -> tuple[Tensor, Tensor]:
         *inner, (convolution, norm) = _layers(self.path)
         y, given = x, []
         for own_convolution, own_norm in inner:
             y = own_norm(own_convolution(y), relu=True)
             given.append(y)
-        return given[0], norm(convolution(y), self.shortcut(x), relu=True)
+        return given[0], norm(convolution(y), self.shortcut(x), relu=relu)
 
 
 def _layers(path: nn.Sequential) -> list[tuple[nn.Module, nn.Module]]:
@@ -80,8 +82,13 @@ class _Stage(nn.Sequential):
     def forward(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         inside: dict[str, Tensor] = {}
         for i, block in enumerate(self):
-            first, x = block(x)
+            # What the last block gives before its ReLU is a feature; that of the others nobody reads.
+            last = i + 1 == len(self)
+            first, x = block(x, relu=not last)
             inside.setdefault("first", first)
+            if last:
+                inside["before"] = x
+                x = x.relu()
             if i == (len(self) - 1) // 2:
                 inside["middle"] = x
         return inside, x
@@ -139,7 +146,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
-def _stage(inputs: int, planes: int, blocks: int, stride: int, block: Block, shortcut: Shortcut) -> _Stage:
+def _stage(inputs: int, planes: int, blocks: int, stride: int, block: Block, shortcut: Shortcut) -> nn.Module:
     outputs = EXPANSION[block] * planes
     changes = stride != 1 or inputs != outputs
     first = _Residual(

@@ -1,4 +1,4 @@
-"""Contrastive representation distillation (Tian et al., arXiv 1910.10699, eq. 10 to 19), with its memory bank."""
+"""A method with a memory, as an example: contrastive representation distillation (Tian et al., arXiv 1910.10699)."""
 
 import math
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class CRD(Method):
     momentum: Share = 0.5
     dim: PositiveInt = 128
 
-    name: ClassVar[str] = "crd"
+    name: ClassVar[str] = "own_crd"
     needs: ClassVar[Needs] = Needs(teacher="features")
 
     def parts(self, setup: Setup) -> "nn.Module":

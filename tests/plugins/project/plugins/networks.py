@@ -36,7 +36,7 @@ class MobileNetV2(Network):
 
     width: Positive = 1.0
 
-    name: ClassVar[str] = "mobilenet_v2"
+    name: ClassVar[str] = "torchvision_mobilenet_v2"
     free_operators: ClassVar[tuple[str, ...]] = ("aten::hardtanh_", "aten::dropout")
 
     def build(self, classes: int, channels: int, size: int) -> "nn.Module":

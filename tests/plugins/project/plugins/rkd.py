@@ -1,4 +1,4 @@
-"""Relational knowledge distillation (Park et al., arXiv 1904.05068, eq. 5 to 10)."""
+"""A method of features, as an example: relational knowledge distillation (Park et al., arXiv 1904.05068)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -21,7 +21,7 @@ class RKD(Method):
     distance: NonNegative = 25.0
     angle: NonNegative = 50.0
 
-    name: ClassVar[str] = "rkd"
+    name: ClassVar[str] = "own_rkd"
     needs: ClassVar[Needs] = Needs(teacher="features")
 
     def loss(self, k: int, batch: Batch, outputs: Outputs) -> "dict[str, Tensor]":
