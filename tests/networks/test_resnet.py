@@ -134,7 +134,7 @@ def test_features_from_inside_a_stage(depth: int, middle: int) -> None:
         torch.testing.assert_close(features[f"{name}.first"], first)
         y = features[before]
         for block in blocks[: middle + 1].children():
-            y = block(y)[1].clamp(min=0)
+            y = block(y, relu=True)[1]
         torch.testing.assert_close(features[f"{name}.middle"], y)
 
 
