@@ -129,7 +129,7 @@ def run(
 def report(
     table: TableName,
     format: Annotated[
-        Literal["text", "markdown", "latex", "csv", "json"], typer.Option(help="How to print it.")
+        Literal["text", "markdown", "latex", "csv", "json", "html"], typer.Option(help="How to print it.")
     ] = "text",
     profile: Annotated[
         Profile, typer.Option(help="short or smoke add a marked column of that profile's runs.")
@@ -137,9 +137,26 @@ def report(
     write: Annotated[bool, typer.Option("--write", help="Write results/tables/TABLE.md instead of printing.")] = False,
 ) -> None:
     """Print a table: published beside reproduced, with verdicts and footnotes."""
+    if format == "html":
+        from bench.cli import site as pages
+
+        pages.page(table, profile)
+        return
     from bench.cli import show
 
     show.report(table, format, profile, write=write)
+
+
+@app.command()
+def site(
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE]...", help="Only these tables. [default: all]")
+    ] = None,
+) -> None:
+    """Write an HTML page of every table, and an index, into results/site/."""
+    from bench.cli import site as pages
+
+    pages.site(tables or [])
 
 
 @app.command()

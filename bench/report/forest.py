@@ -1,0 +1,79 @@
+"""The lines of a forest plot: what was published, and what each seed of ours measured."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bench.report.model import Epoch, Measured, Report, ReportRow
+
+
+@dataclass(frozen=True)
+class ForestLine:
+    """One row under one protocol, in % as the table has it.
+
+    ``published_spread`` and ``sd`` are half-widths around ``published`` and ``mean``; ``margin`` is that of the verdict.
+    ``d`` is the difference that the verdict rests on, with the half-widths of its 90 % and 95 % intervals.
+    """
+
+    row: str
+    label: str
+    group: str
+    epoch: Epoch
+    values: Mapping[int, float]
+    published: float | None = None
+    published_spread: float | None = None
+    margin: float | None = None
+    mean: float | None = None
+    sd: float | None = None
+    d: float | None = None
+    h90: float | None = None
+    h95: float | None = None
+    word: str = ""
+
+
+def forest(report: Report) -> tuple[ForestLine, ...]:
+    """A line for each row that is not left out and each protocol under which it is shown, in the table's order."""
+    return tuple(line for row in report.lines if row.available for line in _lines(report, row))
+
+
+def comparable(lines: tuple[ForestLine, ...]) -> tuple[ForestLine, ...]:
+    """Those that have a published value to be compared with."""
+    return tuple(line for line in lines if line.published is not None and line.margin is not None)
+
+
+def margin_of(report: Report, row: ReportRow) -> float | None:
+    """The difference from what is published that does not matter; None where nothing is judged."""
+    if row.published is None or row.unscored is not None:
+        return None
+    return getattr(row, "margin", None) or report.margin
+
+
+def verdict_words(row: ReportRow) -> str:
+    """The verdict with all that it depends on; why there is none."""
+    if row.unscored is not None:
+        return "unscored"
+    return "not published" if row.verdict is None else getattr(row.verdict, "text", row.verdict.word)
+
+
+def _lines(report: Report, row: ReportRow) -> Iterator[ForestLine]:
+    for measured in row.measured:
+        yield ForestLine(
+            row=row.name,
+            label=row.label,
+            group=row.group,
+            epoch=measured.protocol,
+            values=measured.values,
+            published=row.published.value if row.published else None,
+            published_spread=row.published.spread if row.published else None,
+            margin=margin_of(report, row),
+            mean=measured.mean,
+            sd=measured.sd,
+            word=verdict_words(row),
+            **_interval(measured),
+        )
+
+
+def _interval(measured: Measured) -> dict[str, float | None]:
+    verdict = measured.verdict
+    if verdict is None:
+        return {}
+    return {"d": measured.difference, "h90": verdict.h90, "h95": verdict.h95}
