@@ -13,6 +13,9 @@ SAID: dict[str, tuple[str, str]] = {
     "no runs yet": ("has no runs yet", "have no runs yet"),
     "agrees": ("agrees", "agree"),
 }
+# Of none of several.
+NONE = {"not reproduced": "is reproduced", "undecided": "is decided", "no runs yet": "has a run yet"}
+OPEN = ("undecided", "no runs yet")
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,35 @@ def _count(noun: str, verdicts: Sequence[Verdict]) -> str:
     """For example ``Of 3 published values, 2 are reproduced (n = 5) and 1 is undecided (n = 2 to 4).``"""
     if not verdicts:
         return ""
-    words = dict.fromkeys(verdict.word for verdict in verdicts)
-    parts = []
-    for word in words:
-        same = [verdict.n for verdict in verdicts if verdict.word == word]
-        said = SAID.get(word, (f"is {word}", f"are {word}"))[len(same) > 1]
-        parts.append(f"{len(same)} {said}{_seeds([n for n in same if n])}")
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"Of {len(verdicts)} {noun}{'' if len(verdicts) == 1 else 's'}, {listed}."
+    found = dict.fromkeys(verdict.word for verdict in verdicts)
+    counts = {word: [verdict.n for verdict in verdicts if verdict.word == word] for word in found}
+    if len(verdicts) == 1:
+        return f"The only {noun} {_said(verdicts[0].word, counts[verdicts[0].word])}."
+    if len(counts) == 1:
+        ((word, same),) = counts.items()
+        return f"{_all(noun, word, len(same))}{_seeds(same)}."
+    # What decides nothing is said last.
+    words = [*(word for word in found if word not in OPEN), *(word for word in OPEN if word in found)]
+    *first, last = (f"{len(counts[word])} {_said(word, counts[word])}" for word in words)
+    return f"Of {len(verdicts)} {noun}s, {', '.join(first)} and {last}."
+
+
+def _said(word: str, counts: Sequence[int]) -> str:
+    one, several = SAID.get(word, (f"is {word}", f"are {word}"))
+    return f"{several if len(counts) > 1 else one}{_seeds(counts)}"
+
+
+def _all(noun: str, word: str, count: int) -> str:
+    """A sentence without its end, of as many that all have one word; what is denied is said of none."""
+    if word in NONE:
+        return f"None of {count} {noun}s {NONE[word]}"
+    return f"All {count} {noun}s {SAID.get(word, ('', f'are {word}'))[1]}"
 
 
 def _seeds(counts: Sequence[int]) -> str:
-    if not counts:
-        return ""
     low, high = min(counts), max(counts)
+    if high == 0:
+        return ""
     return f" (n = {low})" if low == high else f" (n = {low} to {high})"
 
 

@@ -89,9 +89,10 @@ def _own(record: Record) -> float:
 
 def _trains_alike(record: Record, run: Run) -> bool:
     said = record.recipe
-    return all(
-        said.get(key) == run.recipe[key] for key in ("kind", "networks")
-    ) and said["data"]["set"] == run.recipe["data"]["set"]
+    return (
+        all(said.get(key) == run.recipe[key] for key in ("kind", "networks"))
+        and said["data"]["set"] == run.recipe["data"]["set"]
+    )
 
 
 def _made_on(record: Record, devices: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from bench.report.forest import ForestLine, comparable
 from bench.report.tradeoff import KINDS, CostPoint
 
 Spec = dict[str, Any]
-STEP, LABEL = 26, 34
+STEP, LABEL = 26, 46
 INK, MUTED, GRID, BAND = "var(--ink)", "var(--muted)", "var(--grid)", "var(--band)"
 COLOURS = {"last": "var(--last)", "best": "var(--best)", "published": "var(--published)", "ours": "var(--last)"}
 SHAPES = {"last": "circle", "best": "square"}
@@ -100,16 +100,20 @@ def _forest(lines: Sequence[ForestLine], metric: Quality, *, relative: bool) -> 
     epochs = sorted({line.epoch for line in lines}, reverse=True)
     spec: Spec = {
         "width": "container",
-        "height": {"step": STEP},
+        "height": STEP * len(keys),
         "params": [{"name": "labels", "value": labels}, {"name": "headings", "value": headings}],
         "datasets": data,
-        "layer": _forest_layers(x, y, epochs, relative=relative),
+        "layer": [
+            _labels(x, y, {}),
+            *(layer for layer in _forest_layers(x, y, epochs) if _drawn(layer, data)),
+        ],
+        "resolve": {"axis": {"y": "independent"}},
         "config": CONFIG,
     }
     if relative:
         spec["params"].append({"name": "words", "value": words})
-        spec["layer"].insert(0, _right_labels(x, y, data))
-        spec["resolve"] = {"axis": {"y": "independent"}}
+        right = {"orient": "right", "labelExpr": "words[datum.value]", "labelColor": MUTED, "labelLimit": 240}
+        spec["layer"].insert(1, _labels(x, y, right))
     return 80 + STEP * len(keys), spec
 
 
@@ -140,7 +144,12 @@ def _add(data: dict[str, list[dict[str, Any]]], key: str, lines: Sequence[Forest
         data["ours"].append({name: _rounded(value) for name, value in mean.items()})
 
 
-def _forest_layers(x: Spec, y: Spec, epochs: Sequence[str], *, relative: bool) -> list[Spec]:
+def _drawn(layer: Spec, data: dict[str, list[dict[str, Any]]]) -> bool:
+    """Whether a layer has a mark: Vega warns of one that has none."""
+    return any(layer["encoding"]["x"]["field"] in row for row in data[layer["data"]["name"]])
+
+
+def _forest_layers(x: Spec, y: Spec, epochs: Sequence[str]) -> list[Spec]:
     offset = {"yOffset": {"field": "epoch", "type": "nominal", "scale": {"domain": epochs}}} if len(epochs) > 1 else {}
     colour = {
         "color": {
@@ -164,7 +173,7 @@ def _forest_layers(x: Spec, y: Spec, epochs: Sequence[str], *, relative: bool) -
             "data": {"name": data},
             "transform": [{"filter": f"isValid(datum['{field}'])"}],
             "mark": mark,
-            "encoding": {"y": y, "x": {**x, "field": field}, **extra, **_tooltip(tip)},
+            "encoding": {"y": {**y, "axis": None}, "x": {**x, "field": field}, **extra, **_tooltip(tip)},
         }
 
     row, ours = [("row", "row"), ("published", "published"), ("margin", "margin")], [("row", "row")]
@@ -175,13 +184,13 @@ def _forest_layers(x: Spec, y: Spec, epochs: Sequence[str], *, relative: bool) -
         layer("rows", {"type": "rule", "color": COLOURS["published"]}, {"x2": {"field": "high"}}, row, "low"),
         layer("ours", {"type": "rule"}, {**each, "x2": {"field": "high95"}}, measured, "low95"),
         layer("ours", {"type": "rule", "strokeWidth": 3}, {**each, "x2": {"field": "high90"}}, measured, "low90"),
+        layer("ours", {"type": "point", "filled": True, "size": 130, "opacity": 1}, {**each, **shape}, measured),
         layer(
             "seeds",
-            {"type": "point", "filled": True, "size": 22, "opacity": 0.55},
+            {"type": "point", "filled": True, "size": 28, "opacity": 1, "stroke": "var(--paper)", "strokeWidth": 1},
             each,
             [*ours, ("seed", "seed"), ("epoch", "epoch"), ("value", "value")],
         ),
-        layer("ours", {"type": "point", "filled": True, "size": 75, "opacity": 1}, {**each, **shape}, measured),
         layer(
             "rows",
             {"type": "point", "shape": "diamond", "filled": False, "size": 90, "color": COLOURS["published"]},
@@ -191,13 +200,12 @@ def _forest_layers(x: Spec, y: Spec, epochs: Sequence[str], *, relative: bool) -
     ]
 
 
-def _right_labels(x: Spec, y: Spec, data: dict[str, list[dict[str, Any]]]) -> Spec:
-    """Each row's verdict at the right, as the labels of an axis of marks that nobody sees."""
-    axis = {**y["axis"], "orient": "right", "labelExpr": "words[datum.value]", "labelColor": MUTED, "labelLimit": 240}
+def _labels(x: Spec, y: Spec, axis: Spec) -> Spec:
+    """The labels of all lines: those of an axis of marks that nobody sees, for each layer has an axis of its own."""
     return {
         "data": {"name": "rows"},
         "mark": {"type": "point", "opacity": 0},
-        "encoding": {"y": {**y, "axis": axis}, "x": {**x, "field": "x"}},
+        "encoding": {"y": {**y, "axis": {**y["axis"], **axis}}, "x": {**x, "field": "x"}},
     }
 
 
@@ -268,7 +276,7 @@ def _cost(points: Sequence[CostPoint], metric: Quality, kind: str) -> Spec:
         }
         for point in points
     ]
-    series = list(dict.fromkeys(point.series for point in points))
+    series = sorted({point.series for point in points})
     x = {
         "field": "cost",
         "type": "quantitative",
@@ -286,29 +294,28 @@ def _cost(points: Sequence[CostPoint], metric: Quality, kind: str) -> Spec:
         "type": "nominal",
         "scale": {"domain": series, "range": [COLOURS[name] for name in series]},
     }
-    fill = {"condition": {"test": "datum.best", "value": 0.9}, "value": 0}
     tips = [("row", "row"), ("group", "group"), ("series", "series"), ("cost", "FLOPs"), ("quality", metric)]
     both = {"x": x, "y": y, "color": colour}
+    best = {"transform": [{"filter": "datum.best"}]}
+    front = {
+        **best,
+        "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "strokeWidth": 1.2},
+        "encoding": {**both, "order": {"field": "cost"}},
+    }
+    hollow = {"mark": {"type": "point", "size": 70, "filled": False}, "encoding": {**both, **_tooltip(tips)}}
+    filled = {**best, "mark": {"type": "point", "size": 80, "filled": True}, "encoding": {**both, **_tooltip(tips)}}
+    right = "scale('x', datum.cost) > width / 2"
+    align, aside = {"expr": f"{right} ? 'right' : 'left'"}, {"expr": f"{right} ? 8 : -8"}
+    names = {
+        "transform": [{"filter": f"datum.best && datum.series == '{series[0]}'"}],
+        "mark": {"type": "text", "dx": aside, "dy": -11, "align": align, "color": INK, "fontSize": 11, "limit": 180},
+        "encoding": {"x": x, "y": y, "text": {"field": "label"}},
+    }
     return {
         "width": "container",
         "height": 230,
         "data": {"values": data},
-        "layer": [
-            {
-                "transform": [{"filter": "datum.best"}],
-                "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "strokeWidth": 1.2},
-                "encoding": {**both, "order": {"field": "cost"}},
-            },
-            {
-                "mark": {"type": "point", "size": 70, "filled": False},
-                "encoding": {**both, "fill": {**colour, "legend": None}, "fillOpacity": fill, **_tooltip(tips)},
-            },
-            {
-                "transform": [{"filter": "datum.best && datum.series == 'ours'"}],
-                "mark": {"type": "text", "dy": -12, "color": INK, "fontSize": 11, "limit": 150},
-                "encoding": {"x": x, "y": y, "text": {"field": "label"}},
-            },
-        ],
+        "layer": [front, hollow, filled, names],
         "config": CONFIG,
     }
 

@@ -28,7 +28,9 @@ from bench.store import Store
 # Headers whose cells can do more than be read.
 PUBLISHED, OURS = "Published", "Ours"
 FILES = {"csv": "csv", "json": "json", "latex": "tex"}
-_LINK = re.compile(r"(?P<url>https?://[^\s),;]+)|(?:arXiv[: ]?)(?P<arxiv>\d{4}\.\d{4,5})|(?P<doi>\b10\.\d{4,9}/[^\s),;]+)")
+_LINK = re.compile(
+    r"(?P<url>https?://[^\s),;]+)|(?:arXiv[: ]?)(?P<arxiv>\d{4}\.\d{4,5})|(?P<doi>\b10\.\d{4,9}/[^\s),;]+)"
+)
 
 
 @dataclass(frozen=True)

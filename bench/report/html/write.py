@@ -61,14 +61,13 @@ def left(remaining: Remaining, device: str, table: str) -> str:
     to_do = sum(count for state, count in remaining.states.items() if state not in ("done", "diverged"))
     if not to_do:
         return "Nothing is left to run."
-    known = to_do - remaining.unknown
-    ask = f"`kdbench estimate {table}` times some steps."
-    if not known:
-        return f"Hours left are unknown: no run of such networks was made on {device}; {ask}"
+    ask = f"`kdbench estimate {table}` times some steps"
+    if not remaining.rates:
+        return f"Hours left are unknown: no run of such networks was made on {device}; {ask}."
     told = f"{_hours(remaining.seconds)} left on {device}, at the rate of {remaining.rates} runs made on it"
     if not remaining.unknown:
         return f"About {told}."
-    return f"At least {told}; of {remaining.unknown} more runs it is unknown: {ask}"
+    return f"At least {told}; of {remaining.unknown} more runs that is unknown; {ask}."
 
 
 def _hours(seconds: float) -> str:
@@ -78,13 +77,17 @@ def _hours(seconds: float) -> str:
 
 def _render(template: str, context: dict[str, Any], libraries: Sequence[Markup]) -> str:
     script = _asset("templates/script.js")
-    return _environment().get_template(template).render(
-        **context,
-        version=__version__,
-        style=_asset("templates/style.css"),
-        script=script,
-        # Nothing but these may run: whatever a label smuggled in would not.
-        allowed_scripts=Markup(" ").join(_digest(text) for text in (script, *libraries)),
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **context,
+            version=__version__,
+            style=_asset("templates/style.css"),
+            script=script,
+            # Nothing but these may run: whatever a label smuggled in would not.
+            allowed_scripts=Markup(" ").join(_digest(text) for text in (script, *libraries)),
+        )
     )
 
 
@@ -97,6 +100,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = _code
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False, "ensure_ascii": False}
     return environment
 
@@ -107,6 +111,12 @@ def _asset(name: str) -> Markup:
     text = (_HERE / name).read_text(encoding="utf-8")
     assert "</script" not in text.lower(), f"{name} would end the script that it stands in"
     return Markup(text)
+
+
+def _code(text: str) -> Markup:
+    """A text, escaped, whose parts between backticks are code."""
+    parts = (Markup("<code>{}</code>") if i % 2 else Markup("{}") for i in range(len(text.split("`"))))
+    return Markup().join(part.format(said) for part, said in zip(parts, text.split("`"), strict=True))
 
 
 def _digest(text: str) -> Markup:
