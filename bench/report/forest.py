@@ -1,6 +1,6 @@
 """The lines of a forest plot: what was published, and what each seed of ours measured."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.report.model import Epoch, Measured, Report, ReportRow
@@ -10,7 +10,7 @@ from bench.report.model import Epoch, Measured, Report, ReportRow
 class ForestLine:
     """One row under one protocol, in % as the table has it.
 
-    ``published_spread`` and ``sd`` are half-widths around ``published`` and ``mean``; ``margin`` is that of the verdict.
+    ``published_spread`` and ``sd`` are half-widths around ``published`` and ``mean``, ``margin`` is the verdict's.
     ``d`` is the difference that the verdict rests on, with the half-widths of its 90 % and 95 % intervals.
     """
 
@@ -35,7 +35,7 @@ def forest(report: Report) -> tuple[ForestLine, ...]:
     return tuple(line for row in report.lines if row.available for line in _lines(report, row))
 
 
-def comparable(lines: tuple[ForestLine, ...]) -> tuple[ForestLine, ...]:
+def comparable(lines: Iterable[ForestLine]) -> tuple[ForestLine, ...]:
     """Those that have a published value to be compared with."""
     return tuple(line for line in lines if line.published is not None and line.margin is not None)
 

@@ -13,6 +13,7 @@ from bench.record import Record
 from bench.store import Store
 
 State = Literal["done", "diverged", "older version", "running", "begun", "missing"]
+STATES: tuple[State, ...] = ("done", "diverged", "older version", "running", "begun", "missing")
 TO_DO: tuple[State, ...] = ("running", "begun", "missing", "older version")
 _LOCKS, _CPU, _GPUS = Path("/proc/locks"), Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
 
@@ -21,7 +22,7 @@ _LOCKS, _CPU, _GPUS = Path("/proc/locks"), Path("/proc/cpuinfo"), Path("/proc/dr
 class Remaining:
     """How many runs are in which state, and the seconds that those to do take here.
 
-    ``seconds`` is of those whose rate is known from the ``rates`` records that were made here, run side by side as those
+    ``seconds`` is of those whose rate is known from the ``rates`` records that were made here, side by side as those
     were; ``unknown`` counts the runs that are not in it.
     """
 
@@ -51,8 +52,7 @@ def remaining(runs: Iterable[Run], store: Store, costs: CostTable, devices: Sequ
     networks on the same set; no other rate is taken for it, since small networks reach a small part of what large ones
     do.
     """
-    held, counted = held_locks(), dict.fromkeys(("done", "diverged", "older version", "running", "begun", "missing"), 0)
-    states: dict[State, int] = {**counted}  # type: ignore[dict-item]
+    held, states = held_locks(), dict.fromkeys(STATES, 0)
     here = [record for records in store.by_key.values() for record in records if _made_on(record, devices)]
     timed = [record for record in here if not record.profile.startswith("smoke")]
     seconds, unknown, used = 0.0, 0, set[str]()

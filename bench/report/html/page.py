@@ -16,7 +16,9 @@ from bench.report.answers import Judged
 from bench.report.assumptions import Statement, statements
 from bench.report.details import Details, details, points
 from bench.report.forest import forest
-from bench.report.html.charts import Chart, cost_charts, forest_charts
+from bench.report.html.charts import cost_charts
+from bench.report.html.forest_chart import forest_charts
+from bench.report.html.vega import Chart
 from bench.report.layout import Entry, Grid, Listing, lay_out
 from bench.report.model import Report, ReportRow
 from bench.report.remaining import Remaining, devices_here, held_locks, remaining

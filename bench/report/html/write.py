@@ -1,4 +1,7 @@
-"""What a page shows → the bytes of its file. Everything is escaped; nothing is fetched; the same page gives the same bytes."""
+"""What a page shows → its file.
+
+Everything is escaped, nothing is fetched, and the same page gives the same bytes.
+"""
 
 import hashlib
 from base64 import b64encode
