@@ -119,6 +119,7 @@
   const open = async (key) => {
     const content = $("#details-content");
     content.replaceChildren($(`#${key}`).content.cloneNode(true));
+    $("h2", content).id = "details-title";
     dialog.showModal();
     dialog.scrollTop = 0;
     const drawing = $("[data-curves]", content);
