@@ -160,6 +160,23 @@ def site(
 
 
 @app.command()
+def plot(
+    table: TableName,
+    figure_: Annotated[
+        Path | None,
+        typer.Option(
+            "--figure",
+            help="Draw to this name with -forest and -cost (.svg, .png or .pdf). [default: results/figures/TABLE.svg]",
+        ),
+    ] = None,
+) -> None:
+    """Draw a table: published against ours with seeds, intervals and margins; accuracy against cost."""
+    from bench.cli import plot as plots
+
+    plots.plot(table, figure_)
+
+
+@app.command()
 def cost(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table's networks.")] = None,
     recount: Annotated[
@@ -236,7 +253,8 @@ def similarity(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the similarity matrix here.")] = None,
     figure_: Annotated[
-        list[Path] | None, typer.Option("--figure", help="Draw the heat map here (.png or .svg; may be repeated).")
+        list[Path] | None,
+        typer.Option("--figure", help="Draw the heat map here (.png, .svg or .pdf; may be repeated)."),
     ] = None,
 ) -> None:
     """The similarity matrix of a set's class names (FFDWV, equation 7 and Figure 2)."""
@@ -253,7 +271,7 @@ def temperature(
         list[float] | None, typer.Option("--at", help="A temperature (repeat). [default: Zeng's seven]")
     ] = None,
     profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the bars here (.png or .svg).")] = None,
+    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the bars here (.png, .svg or .pdf).")] = None,
 ) -> None:
     """What a trained network says of one test image, softened by different temperatures."""
     from bench.cli import figures
@@ -268,8 +286,12 @@ def impressions(
         list[int] | None, typer.Option("--class", help="Draw this class (repeat). [default: all of them]")
     ] = None,
     profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw impressions here (.png or .svg).")] = None,
-    similarity: Annotated[Path | None, typer.Option(help="Draw the class similarity here (.png or .svg).")] = None,
+    figure_: Annotated[
+        Path | None, typer.Option("--figure", help="Draw impressions here (.png, .svg or .pdf).")
+    ] = None,
+    similarity: Annotated[
+        Path | None, typer.Option(help="Draw the class similarity here (.png, .svg or .pdf).")
+    ] = None,
 ) -> None:
     """The images that zero-shot distillation synthesised from a teacher, and its class similarity."""
     from bench.cli import figures
@@ -287,7 +309,7 @@ def curves(
         list[str] | None, typer.Option("--loss", metavar="RUN", help="The loss terms of this run (may be repeated).")
     ] = None,
     profile: Annotated[Profile, typer.Option(help="Of the runs.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the curves here (.png or .svg).")] = None,
+    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the curves here (.png, .svg or .pdf).")] = None,
 ) -> None:
     """How runs went, from their records: the first and the last epoch, and every epoch in a figure."""
     from bench.cli import figures

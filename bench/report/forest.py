@@ -31,8 +31,12 @@ class ForestLine:
 
 
 def forest(report: Report) -> tuple[ForestLine, ...]:
-    """A line for each row that is not left out and each protocol under which it is shown, in the table's order."""
-    return tuple(line for row in report.lines if row.available for line in _lines(report, row))
+    """A line for each row that is not left out and each protocol under which it is shown, in the table's order.
+
+    None at all where no row has a published value or a run.
+    """
+    lines = tuple(line for row in report.lines if row.available for line in _lines(report, row))
+    return lines if any(line.mean is not None or line.published is not None for line in lines) else ()
 
 
 def comparable(lines: Iterable[ForestLine]) -> tuple[ForestLine, ...]:

@@ -165,7 +165,7 @@ def test_version(kdbench: Kdbench) -> None:
         (["figure", "similarity", "cifar11"], "no word distances for 'cifar11'; did you mean 'cifar10'?"),
         ([*SIMILARITY, "--table", "x"], "no table 'x'; known: dml-table2, "),
         ([*SIMILARITY, "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
-        ([*SIMILARITY, "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
+        ([*SIMILARITY, "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png, .svg or .pdf"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(kdbench: Kdbench, arguments: list[str], message: str) -> None:

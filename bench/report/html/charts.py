@@ -107,7 +107,7 @@ def _cost(points: Sequence[CostPoint], metric: Quality, kind: str) -> Spec:
     align, aside = {"expr": f"{right} ? 'right' : 'left'"}, {"expr": f"{right} ? 8 : -8"}
     names = {
         "transform": [{"filter": f"datum.best && datum.series == '{series[0]}'"}],
-        "mark": {"type": "text", "dx": aside, "dy": -11, "align": align, "color": INK, "fontSize": 11, "limit": 180},
+        "mark": {"type": "text", "dx": aside, "dy": 15, "align": align, "color": INK, "fontSize": 11, "limit": 180},
         "encoding": {"x": x, "y": y, "text": {"field": "label"}},
     }
     return {

@@ -17,6 +17,8 @@ _READ_BELOW = "The numbers are in the table below."
 
 def forest_charts(lines: Sequence[ForestLine], metric: Quality) -> tuple[Chart, ...]:
     """The differences of rows with a published value, if there are some; and all rows as they are."""
+    if not lines:
+        return ()
     compared = comparable(lines)
     values = _Plot(relative=False).filled(lines)
     charts = [
