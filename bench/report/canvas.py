@@ -7,7 +7,7 @@ from typing import Any
 from bench.errors import UsageError
 
 SUFFIXES = (".png", ".svg", ".pdf")
-_LETTER = 0.085  # inches, of a title's usual letter in 11 points
+_LETTER = 0.095  # inches, of a title's usual letter in 11 points
 _DATES = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
@@ -24,9 +24,9 @@ def canvas(path: Path, width: float, height: float) -> Any:
 
 
 def entitle(figure: Any, title: str) -> None:
-    """A title above everything, in lines that are no wider than the figure."""
+    """A title above everything, in lines that are no wider than the figure; of one that is very long, the beginning."""
     width = int(figure.get_figwidth() / _LETTER)
-    lines = [part for line in title.split("\n") for part in wrap(line, width) or [""]]
+    lines = [part for line in title.split("\n") for part in wrap(line, width, max_lines=5, placeholder=" …") or [""]]
     figure.suptitle("\n".join(lines), fontsize=11, parse_math=False)
 
 

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from bench.recipe.model import Quality
 from bench.report.canvas import canvas, entitle, save
 from bench.report.forest import ForestLine, comparable
+from bench.report.labels import short
 from bench.report.tradeoff import KINDS, CostPoint
 
 BAND, PUBLISHED, COLOURS = "#cfe8d5", "#7a2fb5", {"last": "#0b62b8", "best": "#b04a00"}
 MARKERS = {"last": "o", "best": "s"}
-_LABEL = 44
 
 
 def forest_plot(lines: Sequence[ForestLine], metric: Quality, title: str, path: Path) -> None:
@@ -34,10 +33,10 @@ def forest_plot(lines: Sequence[ForestLine], metric: Quality, title: str, path: 
     ticks: list[tuple[str, str, bool]] = []
     for group, of_group in groupby(rows, key=lambda row: row[0].group):
         if group:
-            ticks.append((_short(group), "", True))
+            ticks.append((short(group), "", True))
         for row in of_group:
             _draw_row(axes, len(ticks), row, relative=bool(compared))
-            ticks.append((_short(row[0].label), row[0].word if compared else "", False))
+            ticks.append((short(row[0].label), row[0].word if compared else "", False))
     _label_rows(axes, ticks)
     axes.set_xlabel(f"Ours − published (points of {metric})" if compared else f"Test {metric} (%)")
     _explain(axes, sorted({line.epoch for line in shown}, reverse=True), relative=bool(compared))
@@ -152,7 +151,7 @@ def _draw_points(axes: Any, points: Sequence[CostPoint], series: str, colour: st
     for point in front:
         # Below its point a label meets no line of the front, but for the last one, which would leave the plot.
         axes.annotate(
-            shorten(point.label, 30, placeholder=" …"),
+            short(point.label, 30),
             (point.cost, point.quality),
             xytext=(0, -14),
             textcoords="offset points",
@@ -160,7 +159,3 @@ def _draw_points(axes: Any, points: Sequence[CostPoint], series: str, colour: st
             fontsize=7.5,
             parse_math=False,
         )
-
-
-def _short(text: str) -> str:
-    return shorten(text, _LABEL, placeholder=" …") if len(text) > _LABEL else text

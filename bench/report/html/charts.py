@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from bench.recipe.model import Quality
-from bench.report.html.vega import COLOURS, CONFIG, INK, Chart, Spec, rounded, short, tooltip
+from bench.report.html.vega import COLOURS, CONFIG, INK, Chart, Spec, rounded, tooltip
+from bench.report.labels import short
 from bench.report.tradeoff import KINDS, CostPoint
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from bench.recipe.model import Quality
 from bench.report.forest import ForestLine, comparable
-from bench.report.html.vega import BAND, COLOURS, CONFIG, INK, MUTED, Chart, Spec, rounded, short, tooltip
+from bench.report.html.vega import BAND, COLOURS, CONFIG, INK, MUTED, Chart, Spec, rounded, tooltip
+from bench.report.labels import short
 from bench.report.model import Epoch
 
 STEP = 26

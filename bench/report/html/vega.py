@@ -1,11 +1,10 @@
-"""What the charts of a page share: Vega-Lite's settings, colours, labels that fit.
+"""What the charts of a page share: Vega-Lite's settings and colours.
 
 Colours are the page's custom properties, ``var(--name)``, so that one drawing follows the theme and the printer.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import shorten
 from typing import Any
 
 Spec = dict[str, Any]
@@ -44,12 +43,6 @@ class Chart:
 def tooltip(fields: Sequence[tuple[str, str]]) -> Spec:
     """The part of an encoding that shows (field, title) of the mark under the mouse."""
     return {"tooltip": [{"field": field, "title": title} for field, title in fields]}
-
-
-def short(text: str, width: int = 46) -> str:
-    """A label that fits; spaces are one each, and a first word that is longer is cut."""
-    whole = shorten(text, width, placeholder=" …")
-    return whole if whole.strip() != "…" else f"{text.strip()[: width - 1]}…"
 
 
 def rounded(value: Any) -> Any:
