@@ -1,6 +1,7 @@
 """What tests of pages begin with: a table of many rows, or of texts that try to break a page, and its records."""
 
 import re
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from bench.cost import Cost
 from bench.graph import plan
 from bench.networks.base import Network
 from bench.profiles import Profile
-from bench.recipe import Library, load
+from bench.recipe import Cell, Claim, Library, Row, Table, load
 from bench.record import Result
 from bench.report.html.page import PageData, read
 from bench.store import Store
@@ -69,7 +70,29 @@ def recipe(texts: dict[str, str], count: int) -> dict[str, Any]:
 
 
 def library(folder: Path, texts: dict[str, str], count: int = 0) -> Library:
-    return load(handmade.write(folder, yaml.safe_dump(recipe(texts, count), allow_unicode=True, sort_keys=False)))
+    """The recipe, read with a harmless word in place of each text, and the texts put in after that.
+
+    Whether recipes may have such texts is not for pages to rely on.
+    """
+    words = {name: f"text-{name}-" for name in texts}
+    of = load(handmade.write(folder, yaml.safe_dump(recipe(words, count), allow_unicode=True, sort_keys=False)))
+    return Library(
+        {name: _planted(table, {words[key]: texts[key] for key in texts}) for name, table in of.tables.items()}
+    )
+
+
+def _planted(value: Any, texts: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        for word, text in texts.items():
+            value = value.replace(word, text)
+        return value
+    if isinstance(value, tuple):
+        return tuple(_planted(item, texts) for item in value)
+    if isinstance(value, dict):
+        return {key: _planted(item, texts) for key, item in value.items()}
+    if isinstance(value, (Table, Row, Cell, Claim)):
+        return replace(value, **{each.name: _planted(getattr(value, each.name), texts) for each in fields(value)})
+    return value
 
 
 def fill(store: Store, of: Library, profile: Profile = "paper", epochs: int = 5) -> None:
