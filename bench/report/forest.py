@@ -1,9 +1,9 @@
 """The lines of a forest plot: what was published, and what each seed of ours measured."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench.report.model import Epoch, Measured, Report, ReportRow
+from bench.report.model import Epoch, Report, ReportRow
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class ForestLine:
     """One row under one protocol, in % as the table has it.
 
     ``published_spread`` and ``sd`` are half-widths around ``published`` and ``mean``, ``margin`` is the verdict's.
-    ``d`` is the difference that the verdict rests on, with the half-widths of its 90 % and 95 % intervals.
+    ``h90`` and ``h95`` are the half-widths of the intervals of the difference that the verdict rests on.
     """
 
     row: str
@@ -24,18 +24,17 @@ class ForestLine:
     margin: float | None = None
     mean: float | None = None
     sd: float | None = None
-    d: float | None = None
     h90: float | None = None
     h95: float | None = None
     word: str = ""
 
 
 def forest(report: Report) -> tuple[ForestLine, ...]:
-    """A line for each row that is not left out and each protocol under which it is shown, in the table's order.
+    """A line for each protocol under which a row is shown, in the table's order; one for a published value alone.
 
     None at all where no row has a published value or a run.
     """
-    lines = tuple(line for row in report.lines if row.available for line in _lines(report, row))
+    lines = tuple(line for row in report.lines for line in _lines(report, row))
     return lines if any(line.mean is not None or line.published is not None for line in lines) else ()
 
 
@@ -55,29 +54,33 @@ def verdict_words(row: ReportRow) -> str:
     """The verdict with all that it depends on; why there is none."""
     if row.unscored is not None:
         return "unscored"
+    if getattr(row, "waits", None) is not None:
+        return "waits"
     return "not published" if row.verdict is None else getattr(row.verdict, "text", row.verdict.word)
 
 
 def _lines(report: Report, row: ReportRow) -> Iterator[ForestLine]:
+    bare = ForestLine(
+        row=row.name,
+        label=row.label,
+        group=row.group,
+        epoch="last",
+        values={},
+        published=row.published.value if row.published else None,
+        published_spread=row.published.spread if row.published else None,
+        margin=margin_of(report, row),
+        word=verdict_words(row),
+    )
+    if not row.measured and row.published is not None:
+        yield bare
     for measured in row.measured:
-        yield ForestLine(
-            row=row.name,
-            label=row.label,
-            group=row.group,
+        verdict = measured.verdict
+        yield replace(
+            bare,
             epoch=measured.protocol,
             values=measured.values,
-            published=row.published.value if row.published else None,
-            published_spread=row.published.spread if row.published else None,
-            margin=margin_of(report, row),
             mean=measured.mean,
             sd=measured.sd,
-            word=verdict_words(row),
-            **_interval(measured),
+            h90=verdict.h90 if verdict else None,
+            h95=verdict.h95 if verdict else None,
         )
-
-
-def _interval(measured: Measured) -> dict[str, float | None]:
-    verdict = measured.verdict
-    if verdict is None:
-        return {}
-    return {"d": measured.difference, "h90": verdict.h90, "h95": verdict.h95}

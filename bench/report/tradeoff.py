@@ -40,7 +40,7 @@ def tradeoff(report: Report, table: Table, costs: CostTable) -> tuple[CostPoint,
 
     Ours is the mean at the first protocol of a row, the last epoch where both are shown.
     """
-    points = [point for line in report.lines if line.available for point in _points(line, table, costs)]
+    points = [point for line in report.lines for point in _points(line, table, costs)]
     alike: dict[tuple[str, Kind, Series], list[CostPoint]] = {}
     for point in points:
         alike.setdefault((point.setting, point.kind, point.series), []).append(point)
@@ -60,6 +60,8 @@ def _beats(one: tuple[int, float], other: tuple[int, float]) -> bool:
 
 
 def _points(line: ReportRow, table: Table, costs: CostTable) -> Iterable[CostPoint]:
+    if not table.rows[line.name].stages:
+        return
     stage = table.rows[line.name].stages[-1]
     deployed = cost_of(stage.networks[0], stage.data.set, costs)
     known: dict[Kind, int | None] = {

@@ -1,32 +1,33 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from bench.report.answers import answer, claims, values
-from bench.report.model import Claimed, CostCell, Provenance, Report, ReportRow
+from bench.report.model import Claimed, CostCell, Report, ReportRow
+from bench.report.table import build
 from bench.report.verdict import Verdict
+from bench.store import Store
+from tests import handmade
+from tests.report.pages import FakeCosts
 
 
-def report(verdicts: list[Verdict | None], judged: list[Verdict] = [], costs: int = 0) -> Report:  # noqa: B006
-    """A table whose rows, claims and costs have these verdicts."""
+@pytest.fixture
+def report(tmp_path: Path) -> Callable[..., Report]:
+    """Makes a table whose rows, claims and costs have these verdicts."""
+    bare = build(handmade.library(tmp_path), "small", Store(tmp_path / "results"), FakeCosts())
     wrong = {"trcost": CostCell(1.0, 2.0, Verdict("inconsistent", "it cannot be"))}
-    return Report(
-        table="small",
-        title="A small table",
-        paper="Nobody et al.",
-        metric="error",
-        grouped_by="Network",
-        margin=0.5,
-        columns=("error",),
-        smaller=None,
-        lines=tuple(
+
+    def make(verdicts: Sequence[Verdict | None], judged: Sequence[Verdict] = (), costs: int = 0) -> Report:
+        rows = (
             ReportRow(str(i), f"Row {i}", "", True, verdict=verdict, costs=wrong if i < costs else {})
             for i, verdict in enumerate(verdicts)
-        ),
-        claims=tuple(Claimed(f"claim {i}", "better", "worse", verdict) for i, verdict in enumerate(judged)),
-        footnotes=(),
-        assumed=(),
-        deviations=(),
-        provenance=Provenance(0, 0, (), (), None, None),
-    )
+        )
+        claimed = (Claimed(f"claim {i}", "better", "worse", verdict) for i, verdict in enumerate(judged))
+        return replace(bare, lines=tuple(rows), claims=tuple(claimed))
+
+    return make
 
 
 GOOD, BAD = Verdict("reproduced", "", 5), Verdict("not reproduced", "", 5)
@@ -53,11 +54,11 @@ OPEN, NONE = Verdict("undecided", "too few seeds", 3), Verdict("no runs yet", ""
         ([None], "No published value is compared here: every row is a control or a try."),
     ],
 )
-def test_values_in_a_sentence(verdicts: list[Verdict | None], sentence: str) -> None:
+def test_values_in_a_sentence(report: Callable[..., Report], verdicts: list[Verdict | None], sentence: str) -> None:
     assert answer(report(verdicts)) == (sentence,)
 
 
-def test_claims_come_first_and_costs_that_fail_last() -> None:
+def test_claims_come_first_and_costs_that_fail_last(report: Callable[..., Report]) -> None:
     held = [Verdict("holds", "n = 5, p = 0.01", 5), Verdict("contradicted", "", 5), NONE]
     assert answer(report([GOOD, GOOD], held, costs=2)) == (
         "Of 3 claims, 1 holds (n = 5), 1 is contradicted (n = 5) and 1 has no runs yet.",
@@ -66,7 +67,7 @@ def test_claims_come_first_and_costs_that_fail_last() -> None:
     )
 
 
-def test_each_claim_and_each_value_with_its_reason() -> None:
+def test_each_claim_and_each_value_with_its_reason(report: Callable[..., Report]) -> None:
     said = report([GOOD, None, OPEN], [Verdict("holds", "n = 5, p = 0.01", 5)])
     assert [(item.what, item.word, item.reason) for item in claims(said)] == [("claim 0", "holds", "n = 5, p = 0.01")]
     assert [(item.what, item.word) for item in values(said)] == [("Row 0", "reproduced"), ("Row 2", "undecided")]
