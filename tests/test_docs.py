@@ -254,7 +254,16 @@ def test_make_targets_exist() -> None:
 
 
 # Written by running, or by following the examples.
-MADE = ("results/runs", "results/tables", "results/artifacts", "results/checkpoints", "build", "data", ".venv")
+MADE = (
+    "results/runs",
+    "results/tables",
+    "results/site",
+    "results/artifacts",
+    "results/checkpoints",
+    "build",
+    "data",
+    ".venv",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -45,6 +45,14 @@ def test_tables_and_committed_records_come_along(installed: Path, tmp_path: Path
     assert not (tmp_path / "results").exists()
 
 
+def test_pages_are_whole(installed: Path, tmp_path: Path) -> None:
+    page = kdbench(installed, tmp_path, "report", "efficiency", "--format", "html")
+    assert (page.returncode, page.stderr) == (0, "")
+    vendored = installed / "bench" / "report" / "html" / "vendor"
+    assert (vendored / "vega-lite.min.js").read_text(encoding="utf-8") in page.stdout
+    assert {path.stem for path in vendored.glob("*.LICENSE")} == {"vega", "vega-lite", "vega-embed"}
+
+
 def test_a_run_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     row = ("--row", "ffdwv-resnet32", "--seed", "1")
     done = kdbench(installed, tmp_path, "run", "ffdwv-table3", *row, "--profile", "smoke", "--device", "cpu")

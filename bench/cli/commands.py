@@ -115,7 +115,7 @@ def run(
 def report(
     table: TableName,
     format: Annotated[
-        Literal["text", "markdown", "latex", "csv", "json"], typer.Option(help="How to print it.")
+        Literal["text", "markdown", "latex", "csv", "json", "html"], typer.Option(help="How to print it.")
     ] = "text",
     profile: Annotated[
         Profile, typer.Option(help="short or smoke add a marked column of that profile's runs.")
@@ -123,6 +123,11 @@ def report(
     write: Annotated[bool, typer.Option("--write", help="Write results/tables/TABLE.md instead of printing.")] = False,
 ) -> None:
     """Print a table: published beside reproduced, with verdicts and footnotes."""
+    if format == "html":
+        from bench.cli import site as pages
+
+        pages.page(table, profile)
+        return
     from bench.cli import show
 
     show.report(table, format, profile, write=write)
@@ -145,6 +150,35 @@ def coverage() -> None:
     from bench.cli import published
 
     published.coverage()
+
+
+@app.command()
+def site(
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE]...", help="Only these tables. [default: all]")
+    ] = None,
+) -> None:
+    """Write an HTML page of every table, and an index, into results/site/."""
+    from bench.cli import site as pages
+
+    pages.site(tables or [])
+
+
+@app.command()
+def plot(
+    table: TableName,
+    figure_: Annotated[
+        Path | None,
+        typer.Option(
+            "--figure",
+            help="Draw to this name with -forest and -cost (.svg, .png or .pdf). [default: results/figures/TABLE.svg]",
+        ),
+    ] = None,
+) -> None:
+    """Draw a table: published against ours with seeds, intervals and margins; accuracy against cost."""
+    from bench.cli import plot as plots
+
+    plots.plot(table, figure_)
 
 
 @app.command()
@@ -224,7 +258,8 @@ def similarity(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the similarity matrix here.")] = None,
     figure_: Annotated[
-        list[Path] | None, typer.Option("--figure", help="Draw the heat map here (.png or .svg; may be repeated).")
+        list[Path] | None,
+        typer.Option("--figure", help="Draw the heat map here (.png, .svg or .pdf; may be repeated)."),
     ] = None,
 ) -> None:
     """The similarity matrix of a set's class names (FFDWV, equation 7 and Figure 2)."""
@@ -241,7 +276,7 @@ def temperature(
         list[float] | None, typer.Option("--at", help="A temperature (repeat). [default: Zeng's seven]")
     ] = None,
     profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the bars here (.png or .svg).")] = None,
+    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the bars here (.png, .svg or .pdf).")] = None,
 ) -> None:
     """What a trained network says of one test image, softened by different temperatures."""
     from bench.cli import figures
@@ -256,8 +291,12 @@ def impressions(
         list[int] | None, typer.Option("--class", help="Draw this class (repeat). [default: all of them]")
     ] = None,
     profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw impressions here (.png or .svg).")] = None,
-    similarity: Annotated[Path | None, typer.Option(help="Draw the class similarity here (.png or .svg).")] = None,
+    figure_: Annotated[
+        Path | None, typer.Option("--figure", help="Draw impressions here (.png, .svg or .pdf).")
+    ] = None,
+    similarity: Annotated[
+        Path | None, typer.Option(help="Draw the class similarity here (.png, .svg or .pdf).")
+    ] = None,
 ) -> None:
     """The images that zero-shot distillation synthesised from a teacher, and its class similarity."""
     from bench.cli import figures
@@ -275,7 +314,7 @@ def curves(
         list[str] | None, typer.Option("--loss", metavar="RUN", help="The loss terms of this run (may be repeated).")
     ] = None,
     profile: Annotated[Profile, typer.Option(help="Of the runs.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the curves here (.png or .svg).")] = None,
+    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the curves here (.png, .svg or .pdf).")] = None,
 ) -> None:
     """How runs went, from their records: the first and the last epoch, and every epoch in a figure."""
     from bench.cli import figures

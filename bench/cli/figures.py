@@ -9,13 +9,15 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.data import wordvectors
+from bench.data.datasets import Pixels
+from bench.data.subset import subset
 from bench.errors import UsageError
 from bench.files import sha256
 from bench.graph import Run
 from bench.methods.data_impressions import class_similarity
 from bench.profiles import Profile
 from bench.project import Project, resolve_run
-from bench.recipe import Words
+from bench.recipe import Library, Subset, Words
 from bench.recipe.model import Quality
 from bench.record import Record
 from bench.registry import SETS
@@ -75,7 +77,7 @@ def similarity(
         wordvectors.write_matrix(csv, [in_a_spreadsheet(name) for name in classes], soft, meaning | provenance)
         print(f"similarity matrix written to {csv}")
     for path in figures:
-        heatmap(classes, soft, _title(set_name, source, words), path)
+        heatmap(classes, soft, "similarity after softmax", _title(set_name, source, words), path)
         print(f"heat map drawn in {path}")
 
 
@@ -149,8 +151,24 @@ def temperature(run: str, image: int, temperatures: Sequence[float], profile: Pr
     rows = [[f"T = {t:g}", *row] for t, row in zip(temperatures, soft, strict=True)]
     print(tabulate(rows, ["", *classes], "simple", floatfmt=".4f"))
     if figure is not None:
-        softened(classes, soft, temperatures, f"{run}, test image {image}: softmax(z / T)", figure)
+        pixels = _test_image(project, trained, image)
+        softened(classes, soft, temperatures, pixels, f"{run}, test image {image}: softmax(z / T)", figure)
         print(f"figure drawn in {figure}")
+
+
+def _test_image(project: Project, run: Run, number: int) -> Pixels | None:
+    """The image (H, W, C) that a run tested as ``number``; None, with a line, where its set is not here."""
+    info, part = SETS[run.stage.data.set], run.stage.data.test
+    if not (info.synthetic or project.has_data(info.name)):
+        print(
+            f"the image is left out of the figure: {info.name} is not in {project.data} (`kdbench prepare {info.name}`)"
+        )
+        return None
+    whole = info.load(project.data)
+    if isinstance(part, Subset):
+        number = subset(whole.test_y, part.fraction, part.per_class, part.seed)[number]
+    image: Pixels = whole.test_x[number]
+    return image
 
 
 def _softmax(z: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
@@ -201,7 +219,7 @@ def impressions(
     errors = [line["networks"][0]["train_error"] for line in record.curve] if record else []
     print(f"{len(images)} impressions, of which the teacher takes {np.mean(errors):.1f} % for another class")
     if similarity is not None:
-        heatmap(names, matrix, f"Class similarity in the last layer of {teacher.name}", similarity)
+        heatmap(names, matrix, "class similarity", f"Class similarity in the last layer of {teacher.name}", similarity)
     if figure is not None:
         shown = {names[k]: images[labels == k][:EACH] for k in classes or range(len(names))}
         gallery(shown, f"Data impressions of {set_name}, {teacher.name}", figure)
@@ -246,8 +264,21 @@ def curves(runs: Sequence[str], losses: Sequence[str], profile: Profile, figure:
     print(tabulate(rows, ["", "run", "first epoch", "last epoch", "steps"], "simple", floatfmt=".4g", intfmt=","))
     if figure is not None:
         subtitle = f"{profile} profile" + ("" if profile == "paper" else ": not a result of the paper")
-        learning_curves(panels, "\n".join([*dict.fromkeys(table.title for table in tables), subtitle]), figure)
+        title = "\n".join([*dict.fromkeys(table.title for table in tables), subtitle])
+        learning_curves(panels, _labels(library, panels), title, figure)
         print(f"figure drawn in {figure}")
+
+
+def _labels(library: Library, panels: Mapping[str, Sequence[Curve]]) -> dict[str, str]:
+    """What a legend calls each curve: its row's label and group, and what else its name says."""
+    labels = {}
+    for name in (curve.name for curves in panels.values() for curve in curves):
+        run, _, term = name.partition(": ")
+        table, _, place = run.partition("/")
+        row_name, _, stage = place.partition(".")
+        row = library.table(table).rows[row_name]
+        labels[name] = ", ".join(filter(None, (row.label, row.group, stage and f"stage {stage}", term)))
+    return labels
 
 
 def _panels(

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UsageError
+from bench.report.canvas import canvas, entitle, save
 from bench.report.curves import Curve
 from bench.text import visible
 
@@ -15,11 +16,12 @@ _NUMBERED = 20  # classes up to which each cell's number is printed
 _DASHES = ("-", "--", "-.", ":")
 
 
-def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, path: Path) -> None:
-    """Draw a matrix (C, C) between classes, row by row, to a PNG or SVG file as its suffix says (FFDWV, figure 2).
+def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], quantity: str, title: str, path: Path) -> None:
+    """Draw a matrix (C, C) between classes, row by row, to a file as its suffix says (FFDWV, figure 2).
 
     Up to 20 classes each cell has its number. Colours go from light to dark, so that they read without telling hues
-    apart, and by the root of the value, so that the small values beside a large diagonal can be told apart.
+    apart, and by the root of the value, so that the small values beside a large diagonal can be told apart; the bar
+    beside them says that, and what the ``quantity`` is.
 
     Raises:
         UsageError: another suffix.
@@ -28,11 +30,12 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
 
     numbered = len(classes) <= _NUMBERED
     side = 2.6 + 0.6 * len(classes) if numbered else 2.0 + 0.1 * len(classes)
-    figure = _figure(path, side, 0.9 * side)
+    figure = canvas(path, side, 0.9 * side)
     axes = figure.add_subplot()
     image = axes.imshow(matrix, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0))
-    figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02).outline.set_visible(False)
-    axes.set_title(_shown(title), fontsize=13, pad=12)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, label=f"{quantity} (square-root scale)")
+    bar.outline.set_visible(False)
+    entitle(figure, title)
     size = 11 if numbered else 5
     slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if numbered else {"rotation": 90}
     names = [_shown(name.replace("_", " ")) for name in classes]
@@ -46,33 +49,48 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
         for (row, column), value in np.ndenumerate(matrix):
             colour = "white" if luminance[row, column] < 0.5 else "black"
             axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=10)
-    _save(figure, path)
+    save(figure, path)
 
 
 def softened(
-    classes: Sequence[str], soft: NDArray[np.float64], temperatures: Sequence[float], title: str, path: Path
+    classes: Sequence[str],
+    soft: NDArray[np.float64],
+    temperatures: Sequence[float],
+    image: NDArray[np.uint8] | None,
+    title: str,
+    path: Path,
 ) -> None:
-    """Draw probabilities (T, C) as bars, one panel a temperature, to a PNG or SVG file (Zeng, figure 3).
+    """Draw probabilities (T, C) as bars, one panel a temperature, to a file (Zeng, figure 3).
+
+    The ``image`` (H, W, C) that they are of stands before them, where it is given.
 
     Raises:
         UsageError: another suffix.
     """
-    figure = _figure(path, 1.8 * len(temperatures) + 1, 0.3 * len(classes) + 1.2)
-    panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
+    shown = image is not None
+    figure = canvas(path, 1.8 * (len(temperatures) + shown) + 1, max(2.4, 0.3 * len(classes) + 1.2))
+    panels = list(figure.subplots(1, len(temperatures) + shown, squeeze=False)[0])
+    if image is not None:
+        first = panels.pop(0)
+        first.imshow(image.squeeze(), cmap="gray")
+        first.set_axis_off()
+        first.set_title("the image", fontsize=11)
     for axes, row, t in zip(panels, soft, temperatures, strict=True):
         axes.barh(range(len(classes)), row, color="#2171b5")
         axes.set_xlim(0, 1)
         axes.set_title(f"T = {t:g}", fontsize=11)
         axes.set_xticks([0, 0.5, 1])
+        axes.set_ylim(len(classes) - 0.5, -0.5)
+        axes.set_yticks(range(len(classes)), [])
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_yticks(range(len(classes)), [_shown(name) for name in classes])
-    panels[0].invert_yaxis()
-    figure.suptitle(_shown(title), fontsize=12)
-    _save(figure, path)
+    panels[0].set_yticks(range(len(classes)), [_shown(name.replace("_", " ")) for name in classes])
+    figure.supxlabel("probability", fontsize=10)
+    entitle(figure, title)
+    save(figure, path)
 
 
 def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Path) -> None:
-    """Draw images (N, C, H, W), one named row a class, to a PNG or SVG file (Zeng, figures 6 and 7).
+    """Draw images (N, C, H, W), one named row a class, to a file (Zeng, figures 6 and 7).
 
     Each image is stretched to its own range: what an optimisation leaves has no fixed one.
 
@@ -80,7 +98,7 @@ def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Pat
         UsageError: another suffix.
     """
     columns = max(map(len, rows.values()))
-    figure = _figure(path, 0.9 * columns + 1.2, 0.9 * len(rows) + 0.6)
+    figure = canvas(path, 0.9 * columns + 1.2, 0.9 * len(rows) + 0.6)
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, images) in zip(panels, rows.items(), strict=True):
         for axes in line:
@@ -91,55 +109,51 @@ def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Pat
             pixels = image.astype(np.float64).transpose(1, 2, 0)
             low, high = pixels.min(), pixels.max()
             axes.imshow((pixels - low) / max(high - low, 1e-12), cmap="gray", vmin=0, vmax=1)
-    figure.suptitle(_shown(title), fontsize=11)
-    _save(figure, path)
+    entitle(figure, title)
+    save(figure, path)
 
 
-def learning_curves(panels: Mapping[str, Sequence[Curve]], title: str, path: Path) -> None:
-    """Draw quantities over the training steps, one panel each, to a PNG or SVG file as its suffix says.
+def learning_curves(panels: Mapping[str, Sequence[Curve]], labels: Mapping[str, str], title: str, path: Path) -> None:
+    """Draw quantities over the training steps, one panel each, to a file as its suffix says.
 
-    Curves of one name, which are seeds of one run, share their colour and dashes.
+    Curves of one name are seeds of one run: of several, their mean is drawn, in a band of one standard deviation.
+
+    Args:
+        panels: the curves by the quantity that they show.
+        labels: what a curve's name is called in a legend, where it is not its name.
+        title: above everything; long lines are wrapped.
+        path: the file.
 
     Raises:
         UsageError: another suffix.
     """
-    figure = _figure(path, 5.2 * len(panels), 4.4)
+    figure = canvas(path, 5.6 * len(panels), 4.8)
     for axes, (quantity, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        names = list(dict.fromkeys(curve.name for curve in curves))
-        for curve in curves:
-            k = names.index(curve.name)
-            axes.plot(curve.steps, curve.values, f"C{k}", ls=_DASHES[k % len(_DASHES)], marker=".", lw=1.2)
-        firsts = [[curve.name for curve in curves].index(name) for name in names]
-        axes.legend([axes.lines[i] for i in firsts], [_shown(name) for name in names], fontsize=9, frameon=False)
+        for k, name in enumerate(dict.fromkeys(curve.name for curve in curves)):
+            seeds = [curve for curve in curves if curve.name == name]
+            label = labels.get(name, name) + (f", {len(seeds)} seeds" if len(seeds) > 1 else "")
+            _draw_seeds(axes, seeds, "\n".join(wrap(_shown(label), 60)), f"C{k}", _DASHES[k % len(_DASHES)])
+        axes.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.16))
         axes.set_xlabel("Training step")
         axes.set_ylabel(_shown(quantity))
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # from zero, so that a fall is seen at its size
+        axes.margins(x=0.02, y=0.06)
+        axes.grid(axis="y", color="0.9", lw=0.8)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(_shown(title), fontsize=11)
-    _save(figure, path)
+    entitle(figure, title)
+    save(figure, path)
 
 
-def _figure(path: Path, width: float, height: float) -> Any:
-    """An empty figure of so many inches, if its file can be drawn."""
-    if path.suffix not in (".png", ".svg"):
-        raise UsageError(f"{path}: a figure is drawn as .png or .svg")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+def _draw_seeds(axes: Any, seeds: Sequence[Curve], label: str, colour: str, dashes: str) -> None:
+    """One run's curve, or the mean of its seeds', over the steps that all of them have."""
+    steps = seeds[0].steps[: min(len(curve.steps) for curve in seeds)]
+    values = np.array([curve.values[: len(steps)] for curve in seeds])
+    mean = values.mean(axis=0)
+    axes.plot(steps, mean, colour, ls=dashes, marker="." if len(steps) < 40 else None, lw=1.4, label=label)
+    if len(seeds) > 1:
+        sd = values.std(axis=0, ddof=1)
+        axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.2, lw=0)
 
 
 def _shown(text: str) -> str:
-    """The text as it is: matplotlib sets what stands between dollars as mathematics."""
+    """A text as it is: a dollar sign begins no formula, and nothing turns the order of the letters."""
     return visible(text).replace("$", r"\$")
-
-
-def _save(figure: Any, path: Path) -> None:
-    from matplotlib import rc_context
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context({"svg.hashsalt": "kdbench"}):  # with no date in it either, the same numbers give the same file
-        figure.savefig(path, dpi=200, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -14,10 +14,24 @@ from bench.graph import Run, plan
 from bench.recipe import load
 from bench.record import Record
 from bench.store import Store
-from tests.handmade import SMALL, changed, record, write
+from tests.handmade import SMALL, changed, epoch, record, write
 
 REPO = Path(__file__).parents[2]
-COMMANDS = ["list", "check", "run", "report", "audit", "coverage", "cost", "estimate", "prepare", "gpu", "collect"]
+COMMANDS = [
+    "list",
+    "check",
+    "run",
+    "report",
+    "audit",
+    "coverage",
+    "cost",
+    "estimate",
+    "prepare",
+    "gpu",
+    "collect",
+    "site",
+    "plot",
+]
 FIGURES = ["similarity", "temperature", "impressions", "curves"]
 SIMILARITY = ["figure", "similarity", "cifar10"]
 Kdbench = Callable[..., tuple[int, str, str]]
@@ -125,8 +139,10 @@ def test_similarity_as_csv_and_figure(kdbench: Kdbench, tmp_path: Path) -> None:
 
 def gone(run: Run, *epochs: tuple[float | None, float]) -> Record:
     """A record of a run that went so: cross-entropy and test error after each epoch."""
-    networks = [[{"loss": {"ce": loss}, "test_error": error}] for loss, error in epochs]
-    return record(run, curve=[{"epoch": i, "networks": each} for i, each in enumerate(networks, start=1)])
+    curve = [epoch(number, error) for number, (_, error) in enumerate(epochs, start=1)]
+    for entry, (loss, _) in zip(curve, epochs, strict=True):
+        entry["networks"][0]["loss"]["ce"] = loss
+    return record(run, curve=curve)
 
 
 @pytest.fixture
@@ -213,7 +229,7 @@ def test_version(kdbench: Kdbench) -> None:
         (["figure", "similarity", "cifar11"], "no word distances for 'cifar11'; did you mean 'cifar10'?"),
         ([*SIMILARITY, "--table", "x"], "no table 'x'; known: dml-table2, "),
         ([*SIMILARITY, "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
-        ([*SIMILARITY, "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png or .svg"),
+        ([*SIMILARITY, "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png, .svg or .pdf"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(kdbench: Kdbench, arguments: list[str], message: str) -> None:
@@ -275,7 +291,8 @@ for line in sys.argv[1].split(";"):
 READING = (
     "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;audit;coverage;cost;"
     "figure similarity cifar10 --figure a.svg;run dml-table2 --profile paper --dry-run;"
-    "figure curves dml-table2/dml#1 --figure b.svg"
+    "figure curves dml-table2/dml#1 --figure b.svg;report dml-table2 --format html;site dml-table2;"
+    "plot dml-table2 --figure c.png"
 )
 
 

@@ -78,5 +78,5 @@ def test_a_figure_sets_no_mathematics(tmp_path: Path):
     import numpy as np
 
     title = r"from $\nothing to $\x1b"
-    softened(["a $b", r"$\bad$"], np.ones((1, 2)) / 2, [1.0], title, tmp_path / "a.svg")
+    softened(["a $b", r"$\bad$"], np.ones((1, 2)) / 2, [1.0], None, title, tmp_path / "a.svg")
     assert (tmp_path / "a.svg").stat().st_size > 1000

@@ -1,0 +1,110 @@
+"""The runs behind a cell: where each record is, where it was made, how it went, and the command that makes it."""
+
+import math
+import shlex
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from bench.graph import Graph, Run
+from bench.profiles import Profile
+from bench.recipe import Row, Table
+from bench.recipe.model import Quality
+from bench.record import Record
+from bench.report.curves import Curve, quality_curves
+from bench.report.remaining import State, state_of
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """One seed of a row. What its record says is None where there is no record.
+
+    ``last`` and ``best`` are errors or accuracies (%), as the table has them; ``sources`` are the runs that it takes
+    from, each with the stem of the record that it really took, where there is one.
+    """
+
+    seed: int
+    state: State
+    command: str
+    sources: tuple[str, ...]
+    record: Record | None
+    last: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    """All runs of a row in one profile, and a learning curve for each that has a record with one."""
+
+    profile: Profile
+    runs: tuple[RunDetails, ...]
+    curves: tuple[Curve, ...]
+
+
+def details(table: Table, row: Row, graph: Graph, store: Store, held: Collection[int]) -> Details | None:
+    """The runs behind a row's cell in a plan; None where it plans none. ``held`` is as in :func:`state_of`."""
+    runs = graph.rows.get((table.name, row.name))
+    if not runs:
+        return None
+    records = {seed: store.latest_record(run) for seed, run in runs.items()}
+    curves = (_curve(row, run, record, table.metric) for seed, run in runs.items() if (record := records[seed]))
+    return Details(
+        profile=next(iter(runs.values())).profile,
+        runs=tuple(
+            _run_details(table, row, run, records[seed], state_of(run, store, held)) for seed, run in runs.items()
+        ),
+        curves=tuple(curve for curve in curves if curve is not None),
+    )
+
+
+def _run_details(table: Table, row: Row, run: Run, record: Record | None, state: State) -> RunDetails:
+    command = ["kdbench", "run", table.name, "--row", row.name, "--seed", str(run.seed), "--profile", run.profile]
+    if record is None:
+        return RunDetails(run.seed, state, shlex.join(command), _sources(run, {}), None)
+    results = record.results if row.report == "mean" else record.results[:1]
+    return RunDetails(
+        run.seed,
+        state,
+        shlex.join(command),
+        _sources(run, record.taken),
+        record,
+        last=_quality([result.last_error for result in results], table.metric),
+        best=_quality([result.best_error for result in results], table.metric),
+    )
+
+
+def _sources(run: Run, taken: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(
+        f"{edge}: {source.name}#{source.seed}" + (f", {taken[edge]['record']}" if edge in taken else "")
+        for edge, source in run.sources.items()
+    )
+
+
+def _quality(errors: list[float | None], metric: Quality) -> float | None:
+    """The mean over networks, as the metric has it; None where one diverged."""
+    known = [error for error in errors if error is not None]
+    if not known or len(known) < len(errors):
+        return None
+    return fmean(known) if metric == "error" else 100 - fmean(known)
+
+
+def _curve(row: Row, run: Run, record: Record, metric: Quality) -> Curve | None:
+    """What the cell reports, after each epoch: the first network, or the mean over the group."""
+    if not record.curve or "test_error" not in record.curve[0]["networks"][0]:
+        return None
+    curves = quality_curves(run, record, metric)
+    if row.report == "first":
+        return curves[0]
+    means = tuple(map(fmean, zip(*(curve.values for curve in curves), strict=True)))
+    return Curve(curves[0].name, run.seed, curves[0].steps, means)
+
+
+def points(curves: Collection[Curve]) -> list[dict[str, float | int]]:
+    """Curves as rows of numbers for a chart, without epochs that are no number."""
+    return [
+        {"seed": curve.seed, "step": step, "value": round(value, 4)}
+        for curve in curves
+        for step, value in zip(curve.steps, curve.values, strict=True)
+        if math.isfinite(value)
+    ]

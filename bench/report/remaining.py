@@ -1,0 +1,126 @@
+"""What of a table is done, what goes on, and how long the rest takes on this machine."""
+
+import platform
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from bench.cost import CostTable, training_flops
+from bench.graph import Run
+from bench.record import Record
+from bench.store import Store
+
+State = Literal["done", "diverged", "older version", "running", "begun", "missing"]
+STATES: tuple[State, ...] = ("done", "diverged", "older version", "running", "begun", "missing")
+TO_DO: tuple[State, ...] = ("running", "begun", "missing", "older version")
+_LOCKS, _CPU, _GPUS = Path("/proc/locks"), Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """How many runs are in which state, and the seconds that those to do take here.
+
+    ``seconds`` is of those whose rate is known from the ``rates`` records that were made here, side by side as those
+    were; ``unknown`` counts the runs that are not in it.
+    """
+
+    states: dict[State, int]
+    seconds: float
+    rates: int
+    unknown: int
+
+
+def state_of(run: Run, store: Store, held: Collection[int]) -> State:
+    """How far a run is; ``held`` are the locks that somebody holds (:func:`held_locks`)."""
+    record = store.current_record(run)
+    if record is not None:
+        return record.status
+    lock = store.root / "locks" / f"{run.id}.lock"
+    if lock.exists() and lock.stat().st_ino in held:
+        return "running"
+    if store.checkpoint(run).exists():
+        return "begun"
+    return "missing" if store.latest_record(run) is None else "older version"
+
+
+def remaining(runs: Iterable[Run], store: Store, costs: CostTable, devices: Sequence[str]) -> Remaining:
+    """The states of some runs, and the time of those to do on a machine of these devices (:func:`devices_here`).
+
+    A run takes as long as the records of its row did here, else as long as its FLOPs at the rate of records of the same
+    networks on the same set; no other rate is taken for it, since small networks reach a small part of what large ones
+    do.
+    """
+    held, states = held_locks(), dict.fromkeys(STATES, 0)
+    here = [record for records in store.by_key.values() for record in records if _made_on(record, devices)]
+    timed = [record for record in here if not record.profile.startswith("smoke")]
+    seconds, unknown, used = 0.0, 0, set[str]()
+    for run in runs:
+        state = state_of(run, store, held)
+        states[state] += 1
+        if state in TO_DO:
+            estimated, by = _seconds(run, timed, costs)
+            used |= by
+            seconds += estimated or 0.0
+            unknown += estimated is None
+    return Remaining({state: count for state, count in states.items() if count}, seconds, len(used), unknown)
+
+
+def _seconds(run: Run, timed: Sequence[Record], costs: CostTable) -> tuple[float | None, set[str]]:
+    """How long a run takes, and the records that say so."""
+    same = [record for record in timed if record.recipe == run.recipe and record.profile == run.profile]
+    if same:
+        return fmean(_own(record) for record in same), {record.stem for record in same}
+    if run.kind == "evaluate":
+        return 0.0, set()
+    flops = training_flops(run, costs)
+    alike = [record for record in timed if record.flops and _trains_alike(record, run)]
+    if flops is None or not alike:
+        return None, set()
+    rate = sum(record.flops or 0 for record in alike) / sum(map(_own, alike))
+    return flops / rate, {record.stem for record in alike}
+
+
+def _own(record: Record) -> float:
+    """The seconds of the machine that a run took for itself."""
+    return record.seconds / (record.side_by_side or 1)
+
+
+def _trains_alike(record: Record, run: Run) -> bool:
+    said = record.recipe
+    return (
+        all(said.get(key) == run.recipe[key] for key in ("kind", "networks"))
+        and said["data"]["set"] == run.recipe["data"]["set"]
+    )
+
+
+def _made_on(record: Record, devices: Sequence[str]) -> bool:
+    return any(record.device == device or record.device.startswith(f"{device}, ") for device in devices)
+
+
+def devices_here() -> list[str]:
+    """This machine's GPUs, else its processor, as records call them; without torch, from what Linux says."""
+    gpus = [_field(path, "Model") for path in sorted(_GPUS.glob("*/information"))]
+    return [gpu for gpu in gpus if gpu] or [_field(_CPU, "model name") or platform.machine()]
+
+
+def _field(path: Path, name: str) -> str | None:
+    """The first value of that name in a file of ``name : value`` lines."""
+    try:
+        lines = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    except OSError:
+        return None
+    return next((value.strip() for key, _, value in lines if key.strip() == name), None)
+
+
+def held_locks() -> set[int]:
+    """The inodes of all files that a process holds a lock on; none where the system does not tell.
+
+    Asking for a lock to see whether it is held would keep it, for a moment, from the run that wants it.
+    """
+    try:
+        places = (line.split()[5] for line in _LOCKS.read_text(encoding="ascii").splitlines() if "->" not in line)
+        return {int(place.rpartition(":")[2]) for place in places}
+    except (OSError, IndexError, ValueError):
+        return set()
