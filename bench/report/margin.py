@@ -25,7 +25,7 @@ def margin_of(library: Library, table: Table, row: Row) -> tuple[float, str | No
 
 def _compared(library: Library, table: Table, row: Row) -> Iterator[Row]:
     """The rows that the paper compares with this one, whichever of the two says so."""
-    for claim in (claim for claim in table.claims if not claim.alike):
+    for claim in (claim for claim in table.claims if not (claim.alike or claim.ours)):
         if row.name in (claim.better, claim.worse):
             yield table.rows[claim.worse if row.name == claim.better else claim.better]
     if row.compared_with is not None:

@@ -180,8 +180,8 @@ def test_curves_of_a_run_that_diverged_end_in_nan(kdbench: Kdbench, tmp_path: Pa
 
 def test_what_a_record_calls_a_loss_steers_no_terminal(kdbench: Kdbench, tmp_path: Path) -> None:
     (run,) = plan(load(write(tmp_path)), ["small"], "paper", rows=["plain"], seeds=[2]).runs.values()
-    networks = [{"loss": {"\x1b[2J\u202ece": 1.0}, "test_error": 1.0}]
-    Store(tmp_path / "results").add(record(run, curve=[{"epoch": 1, "networks": networks}]))
+    networks = [{"loss": {"\x1b[2J\u202ece": 1.0}, "train_error": 1.0, "test_error": 1.0}]
+    Store(tmp_path / "results").add(record(run, curve=[{**epoch(1), "networks": networks}]))
     code, out, _ = kdbench("figure", "curves", "--loss", "small/plain#2")
     assert (code, "small/plain: \\x1b[2J\\u202ece" in out, "\x1b" in out) == (0, True, False)
 
@@ -227,7 +227,7 @@ def test_version(kdbench: Kdbench) -> None:
         (["audit", "eficiency"], "no table 'eficiency'; did you mean 'efficiency'?"),
         (["cost", "fdwv-table3"], "no table 'fdwv-table3'; did you mean 'ffdwv-table3'?"),
         (["figure", "similarity", "cifar11"], "no word distances for 'cifar11'; did you mean 'cifar10'?"),
-        ([*SIMILARITY, "--table", "x"], "no table 'x'; known: dml-table2, "),
+        ([*SIMILARITY, "--table", "x"], "no table 'x'; known: crd-small, "),
         ([*SIMILARITY, "--length", "unit"], "--length, --distance and --distances need --vectors FILE"),
         ([*SIMILARITY, "--figure", "a.xyz"], "a.xyz: a figure is drawn as .png, .svg or .pdf"),
     ],
