@@ -91,7 +91,8 @@ class Record:
 
     ``curve`` has a :data:`CurveEntry` an epoch, batch of images or ensemble, or one of fidelity. ``taken`` gives, for
     each source, the record and the digest of the artifact that was really used. ``flops`` counts training steps,
-    backward included.
+    backward included, as if every layer had both its gradients and every teacher answered in every step;
+    ``flops_spent`` are those that were really spent, with a teacher that was ``teacher_cached`` as what it cost.
     ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
     at most so many; None in older records. ``compiled``: whether its networks went through torch.compile, where a
     record says so. ``fused``: on CUDA, whether ResNets normalised by kdbench's own kernels. ``plugins`` tells
@@ -123,6 +124,8 @@ class Record:
     side_by_side: int | None = None
     compiled: bool | None = None
     fused: bool | None = None
+    flops_spent: int | None = None
+    teacher_cached: bool | None = None
     plugins: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 

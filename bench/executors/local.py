@@ -8,7 +8,7 @@ import torch
 
 from bench import registry
 from bench.build import Builder, Inputs
-from bench.cost import Costs, training_flops
+from bench.cost import Costs, images_shown, training_flops
 from bench.errors import StoreError
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
@@ -150,6 +150,8 @@ class Local:
             device=devices.name(self.device),
             seconds=round(outcome.seconds, 3),
             flops=training_flops(run, self.costs, len(outcome.curve)),
+            flops_spent=_spent(run, outcome),
+            teacher_cached=outcome.cached,
             peak_memory=devices.peak_memory(self.device),
             libraries=libraries() | devices.cudnn(self.device),
             commit=commit(),
@@ -167,3 +169,10 @@ class Local:
             record = replace(record, artifact=artifacts.write(path, outcome.tensors, about))
         self.store.add(record)
         return record
+
+
+def _spent(run: Run, outcome: Outcome) -> int | None:
+    """FLOPs that a training really spent; a synthesis spends what its formula says."""
+    if outcome.step_flops is None:
+        return None
+    return round(outcome.step_flops * images_shown(run, len(outcome.curve)) + outcome.answer_flops)

@@ -137,6 +137,18 @@ def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Qual
     return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
 
 
+def spent(store: Store, samples: Samples, row: Row) -> float | None:
+    """The mean FLOPs that a row's own stages really took, by the records that say it."""
+    totals = []
+    for sample in samples.recorded:
+        own = [source for source in sample.run.sources.values() if source.stage in row.stages]
+        records = [sample.record, *(store.latest_record(run) for run in own)]
+        flops = [record and (record.flops_spent or record.flops) for record in records]
+        if sample.record.flops_spent is not None and all(flops):
+            totals.append(sum(n for n in flops if n))
+    return fmean(totals) if totals else None
+
+
 def fidelity_cell(graph: Graph, store: Store, table: str, row: Row) -> Fidelity | None:
     """What was measured of a row's probabilities, and of its baseline's; None where nothing was yet."""
     pairs = graph.fidelities.get((table, row.name), {}).values()

@@ -13,6 +13,8 @@ from bench.report.model import CostCell
 from bench.report.sources import Sources
 from bench.schema import Distances
 
+CACHED = {True: "a teacher whose answers were kept", False: "a teacher that answered in every step"}
+
 
 class Footnotes:
     """The footnotes of one table, numbered in order of first use, each text once."""
@@ -70,9 +72,11 @@ def run_notes(samples: Samples) -> Iterator[str]:
         }
         runs = f"{len(old)} of {len(samples.recorded)} runs {'was' if len(old) == 1 else 'were'}"
         yield f"{runs} made by an older version of {', '.join(sorted(changed)) or 'a run that they take from'}"
+    records = [sample.record for sample in samples.recorded]
     for word, reached in (
-        ("in", {sample.record.precision for sample in samples.recorded}),
-        ("on", {sample.record.device for sample in samples.recorded}),
+        ("in", {record.precision for record in records}),
+        ("on", {record.device for record in records}),
+        ("with", {CACHED[record.teacher_cached] for record in records if record.teacher_cached is not None}),
     ):
         if len(reached) > 1:
             yield f"runs {word} {' and '.join(sorted(reached))}"

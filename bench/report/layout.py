@@ -265,9 +265,9 @@ def _beside(fidelity: Fidelity, name: str, form: str) -> str:
 
 def _training(report: Report) -> Grid:
     lines = [line for line in report.lines if line.available and line.waits is None]
-    headers = (report.grouped_by, "Row", "own stages", "with all that it takes from")
+    headers = (report.grouped_by, "Row", "own stages", "with all that it takes from", "own stages, really spent")
     rows = [
-        (group, line.label, *(_number(n if n is None else n / 1e15) for n in (line.training.own, line.training.whole)))
+        (group, line.label, *(_number(n if n is None else n / 1e15) for n in vars(line.training).values()))
         for line, group in zip(lines, _groups(lines), strict=True)
     ]
     return Grid(

@@ -82,10 +82,13 @@ class Training:
     """FLOPs of training one seed of a row, all epochs, backward included; None where a network was not counted yet.
 
     ``own`` is the row's own stages, ``whole`` adds every run that these take from, such as the teacher's training.
+    ``spent`` is what the row's own stages really took, the mean of our seeds: no gradient that nobody needs, and a
+    teacher whose logits were kept as what it cost; None where no record says it.
     """
 
     own: int | None
     whole: int | None
+    spent: float | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from bench.report.cells import (
     fidelity_cell,
     measured_cell,
     protocols,
+    spent,
 )
 from bench.report.claims import judge_claim
 from bench.report.evidence import bounded, nearest, passed
@@ -135,7 +136,7 @@ def _row(inputs: _Inputs, row: Row) -> ReportRow:
         fidelity=fidelity_cell(inputs.paper, store, table.name, row),
         smaller_fidelity=fidelity_cell(inputs.smaller, store, table.name, row),
         smaller=_measured(row, reduced, protocols(row, metric), metric) if reduced.planned else (),
-        training=Training(*training_cost(row, first_run, inputs.costs)),
+        training=Training(*training_cost(row, first_run, inputs.costs), spent(inputs.store, samples, row)),
         marks={column: numbers for column, numbers in marks.items() if numbers},
     )
 

@@ -28,6 +28,7 @@ class About(TypedDict):
     epoch: int
     seconds: float
     curve: list[EpochEntry] | list[SynthesisEntry]
+    answered: list[int]
 
 
 class Unfinished(Protocol):
@@ -51,9 +52,17 @@ class Unfinished(Protocol):
 
 
 def save(
-    job: Unfinished, tensors: Mapping[str, Tensor], epoch: int, seconds: float, curve: Sequence[CurveEntry]
+    job: Unfinished,
+    tensors: Mapping[str, Tensor],
+    epoch: int,
+    seconds: float,
+    curve: Sequence[CurveEntry],
+    answered: Sequence[int] = (),
 ) -> None:
-    """Write a job's checkpoint, sealed, at the end of an epoch, or of a batch of images."""
+    """Write a job's checkpoint, sealed, at the end of an epoch, or of a batch of images.
+
+    ``answered`` is how many images each cached teacher was shown.
+    """
     about = {
         "id": job.id,
         "taken": job.taken,
@@ -62,6 +71,7 @@ def save(
         "epoch": epoch,
         "seconds": seconds,
         "curve": curve,
+        "answered": [*answered],
     }
     write_atomic(job.checkpoint, seal(to_bytes(tensors, {"about": json.dumps(about), "digest": UNSEALED})))
 

@@ -48,6 +48,7 @@ def train(
     """
     run = Training(job)
     run.resume()
+    run.count()
     run.capture()
     yield
     while run.epoch < run.epochs and run.status == "done":
@@ -118,6 +119,7 @@ class Training:
         self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
         self.status: Status = "done"
         self.curve = list[EpochEntry]()
+        self.answered = [0] * len(self.cached)  # images, by each cached teacher
         self.next_randomness: tuple[int, EpochRandomness, dict[str, Tensor]] | None = None
 
     def _cached(self, teacher: nn.Module, cache: LogitsCache) -> CachedTeacher:
@@ -224,8 +226,8 @@ class Training:
         for own in self.schedule:
             own.begin_epoch(first, steps)
         self.sums.zero()
-        for teacher in self.cached:
-            teacher.fill(randomness, max(1, steps) * self.job.stage.schedule.batch)
+        for i, teacher in enumerate(self.cached):
+            self.answered[i] += teacher.fill(randomness, max(1, steps) * self.job.stage.schedule.batch)
 
     def _randomness(self, epoch: int) -> tuple[EpochRandomness, dict[str, Tensor]]:
         """The loader's and the method's, the latter in the run's precision where it is no whole number."""
@@ -255,6 +257,14 @@ class Training:
             yield from leaves.tensors
         yield from self.sums.totals.values()
 
+    def count(self) -> None:
+        """What an image costs in a training step, and each cached teacher for one: FLOPs really spent."""
+        self.begin(self.epoch * len(self.train_loop), 0)
+        self.mode(training=True)
+        self.step_flops = self.train_loop.flops(self.state) / min(self.train_loop.batch, self.train_loop.n)
+        # What a teacher writes is what it would write again.
+        self.teacher_flops = [teacher.loop.flops(tuple) / teacher.loop.batch for teacher in self.cached]
+
     def capture(self) -> None:
         """On CUDA, record a training and a test batch as graphs, unless KDBENCH_GRAPHS=0 asks for none.
 
@@ -268,7 +278,6 @@ class Training:
             warnings.warn("no CUDA graphs, as KDBENCH_GRAPHS=0 says: steps are several times slower", stacklevel=2)
             return
         torch.backends.cudnn.benchmark = True
-        self.begin(self.epoch * len(self.train_loop), 0)
         try:
             for teacher in self.cached:
                 # What it writes is what it would write again.
@@ -287,7 +296,7 @@ class Training:
 
     def save(self) -> None:
         """Write the checkpoint of an epoch's end."""
-        checkpoint.save(self.job, self._tensors(), self.epoch, self.seconds, self.curve)
+        checkpoint.save(self.job, self._tensors(), self.epoch, self.seconds, self.curve, self.answered)
         self.saved = time.monotonic()
 
     def resume(self) -> None:
@@ -296,6 +305,8 @@ class Training:
         if about is not None:
             self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
             self.epoch_seconds = self.seconds / max(1, self.epoch)
+            # A cache that is there now may not have been there before.
+            self.answered = about["answered"] if len(about["answered"]) == len(self.cached) else self.answered
             for leaves in self.leaves.values():
                 leaves.refresh()
 
@@ -306,4 +317,7 @@ class Training:
             raise AssertionError("a frozen teacher's buffers changed during training")
         tensors = artifacts.of_networks(self.job.networks, self.logits)
         tensors |= artifacts.of_parts(self.job.parts, self.job.method.hands_on)
-        return Outcome(self.status, last_and_best(self.curve, self.status), self.curve, tensors, self.seconds)
+        answers = sum(flops * images for flops, images in zip(self.teacher_flops, self.answered, strict=True))
+        results = last_and_best(self.curve, self.status)
+        cached = bool(self.cached) if self.job.teachers else None
+        return Outcome(self.status, results, self.curve, tensors, self.seconds, self.step_flops, answers, cached)

@@ -55,6 +55,20 @@ class CapturedLoop:
             with torch.cuda.graph(self.graphs[size], pool=pool, stream=stream):
                 self._run(size)
 
+    def flops(self, state: Callable[[], Iterable[Tensor]]) -> int:
+        """FLOPs of convolutions and matrix products in a full batch, counted in one call whose changes are put back.
+
+        Of the backward pass only what is really computed counts. ``state`` is as for :meth:`capture`.
+        """
+        from torch.utils.flop_counter import FlopCounterMode
+
+        kept = [tensor.clone() for tensor in state()]
+        with FlopCounterMode(display=False) as counter:
+            self.step.zero_()
+            self._run(min(self.batch, self.n))
+        _restore(state(), kept)
+        return int(counter.get_total_flops())
+
     def _warm_up(self, size: int, state: Callable[[], Iterable[Tensor]], stream: torch.cuda.Stream) -> None:
         kept = [tensor.clone() for tensor in state()]
         stream.wait_stream(torch.cuda.current_stream(self.device))

@@ -25,6 +25,9 @@ class Outcome:
         curve: a line for each epoch, batch of images, or ensemble.
         tensors: the artifact (see :mod:`bench.train.artifacts`); empty where there is none.
         seconds: spent in epochs, over all resumptions.
+        step_flops: really spent in training steps, on each image; None where there are no such steps.
+        answer_flops: spent by cached teachers, on all images.
+        cached: whether the teachers' logits were kept; None without a teacher.
     """
 
     status: Status
@@ -32,6 +35,9 @@ class Outcome:
     curve: Sequence[CurveEntry]
     tensors: dict[str, Tensor]
     seconds: float
+    step_flops: float | None = None
+    answer_flops: float = 0.0
+    cached: bool | None = None
 
 
 def network_entries(sums: dict[str, float], networks: int, shown: int, tested: int) -> list[NetworkEntry]:

@@ -110,7 +110,7 @@ def test_one_of_another_seed_under_this_name_is_set_aside(runs: dict[str, Run], 
 
 def test_one_with_other_tensors_is_set_aside(made: Job) -> None:
     named = {"about": json.dumps({"id": made.id}), "digest": UNSEALED}
-    said = {"taken": {}, "precision": "float32", "threads": 1, "epoch": 0, "seconds": 0.0, "curve": []}
+    said = {"taken": {}, "precision": "float32", "threads": 1, "epoch": 0, "seconds": 0.0, "curve": [], "answered": []}
     named["about"] = json.dumps({"id": made.id, **said})
     data = seal(artifacts.to_bytes({"0.weight": torch.zeros(3)}, named))
     assert resumed(made, data, "holds other tensors than this run has") is None
