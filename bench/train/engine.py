@@ -120,6 +120,8 @@ class Training:
         self.status: Status = "done"
         self.curve = list[EpochEntry]()
         self.answered = [0] * len(self.cached)  # images, by each cached teacher
+        self.step_flops: float | None = None
+        self.teacher_flops = [0.0] * len(self.cached)
         self.next_randomness: tuple[int, EpochRandomness, dict[str, Tensor]] | None = None
 
     def _cached(self, teacher: nn.Module, cache: LogitsCache) -> CachedTeacher:
