@@ -134,12 +134,13 @@ def report(
     profile: Annotated[
         Profile, typer.Option(help="short or smoke add a marked column of that profile's runs.")
     ] = "paper",
+    slim: Annotated[bool, typer.Option("--slim", help="With latex: fewer columns, for one column of a paper.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write results/tables/TABLE.md instead of printing.")] = False,
 ) -> None:
     """Print a table: published beside reproduced, with verdicts and footnotes."""
     from bench.cli import show
 
-    show.report(table, format, profile, write=write)
+    show.report(table, format, profile, slim=slim, write=write)
 
 
 @app.command()

@@ -81,7 +81,7 @@ def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int
     print(f"profile {profile}: {len(planned) - len(waiting)} done, {len(waiting)} to run")
 
 
-def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:
+def report(table: str, form: Format, profile: Profile, *, slim: bool, write: bool) -> None:
     """Print a table, or write it where committed tables lie."""
     project = Project.find()
     library = project.library()
@@ -94,7 +94,7 @@ def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:
         smaller=None if profile == "paper" else profile,
     )
     if not write:
-        print(render(table_report, form).rstrip("\n"))
+        print(render(table_report, form, slim=slim).rstrip("\n"))
         return
     if not any(measured.values for line in table_report.lines for measured in line.smaller):
         table_report = replace(table_report, smaller=None)  # a column of nothing
