@@ -8,14 +8,14 @@ module itself needs neither torch nor fvcore, so that planning and reporting sta
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import CostError
 from bench.files import write_atomic
-from bench.graph import Run, plan
+from bench.graph import Run, plan, with_sources
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
 from bench.recipe import Library, Row, Subset, Table
@@ -153,15 +153,9 @@ def training_cost(row: Row, run: Run, costs: CostTable) -> tuple[int | None, int
     First those of the row's own stages, then with every run that these take from, such as the teacher's training; None
     where the multiply-adds of a network are not known.
     """
-    flops = {reached.key: (reached, training_flops(reached, costs)) for reached in _with_sources(run)}
+    flops = {reached.key: (reached, training_flops(reached, costs)) for reached in with_sources(run)}
     own = [cost for key, (reached, cost) in flops.items() if key == run.key or reached.stage in row.stages]
     return _sum(own), _sum([cost for _, cost in flops.values()])
-
-
-def _with_sources(run: Run) -> Iterator[Run]:
-    yield run
-    for source in run.sources.values():
-        yield from _with_sources(source)
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

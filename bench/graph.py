@@ -7,7 +7,7 @@ a table's name, what is published or assumed, nor anything that should not move 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -206,6 +206,20 @@ class _Planner:
         self.graph.priority[run.key] = max(self.graph.priority[run.key], priority)
         for source in run.sources.values():
             self._raise_priority(source, priority)
+
+
+def with_sources(run: Run) -> Iterator[Run]:
+    """A run and all that it takes from, each once, sources first."""
+    seen = set[str]()
+
+    def walk(run: Run) -> Iterator[Run]:
+        if run.key not in seen:
+            seen.add(run.key)
+            for source in run.sources.values():
+                yield from walk(source)
+            yield run
+
+    return walk(run)
 
 
 def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[str, str]) -> str:

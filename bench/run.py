@@ -63,7 +63,11 @@ def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> 
     A run that diverged has a record; it is tried again only when asked. A source whose weights are gone is trained
     again, as a replica.
     """
-    missing = [run for run in runs if _missing(run, store, retry_diverged)]
+    return with_missing_sources([run for run in runs if _missing(run, store, retry_diverged)], store)
+
+
+def with_missing_sources(runs: Iterable[Run], store: Store) -> list[Run]:
+    """The runs, done or not, each after the sources whose weights it needs and that are gone."""
     ordered: dict[str, Run] = {}
 
     def add(run: Run) -> None:
@@ -72,9 +76,15 @@ def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> 
                 add(source)
         ordered.setdefault(run.key, run)
 
-    for run in missing:
+    for run in runs:
         add(run)
     return list(ordered.values())
+
+
+def recorded_seconds(run: Run, store: Store) -> float | None:
+    """What a run took, by its record; None where it has none that is done."""
+    record = store.current_record(run)
+    return record.seconds if record is not None and record.status == "done" else None
 
 
 def _missing(run: Run, store: Store, retry_diverged: bool) -> bool:

@@ -5,24 +5,26 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import torch
+
 from bench.cli.progress import duration, tell_unreadable, watcher
 from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
-from bench.graph import Graph, Run, plan
+from bench.graph import Run, plan
 from bench.profiles import Profile
-from bench.project import Project
+from bench.project import Project, select
 from bench.record import Record
 from bench.registry import SETS
-from bench.run import todo, walk
+from bench.run import Summary, todo, walk
 from bench.schema import nearest
 from bench.store import Store
 from bench.train import device as devices
 
 
 def run(
-    table: str,
+    name: str,
     profile: Profile,
     rows: Sequence[str],
     seeds: Sequence[int],
@@ -32,30 +34,45 @@ def run(
     retry_diverged: bool,
     at_once: int | None,
 ) -> None:
-    """Train what is missing of a table."""
+    """Train what is missing of a table, or of what one run needs."""
     project = Project.find(data)
     device = devices.choose(device_name)
-    library, store = project.library(), project.store()
-    graph = plan(library, [table], profile, rows=rows, seeds=seeds)
-    tell_unreadable(library, [table])
-    runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    side_by_side, costs = num_at_once(at_once, device, len(runs)), project.costs()
+    library, store, costs = project.library(), project.store(), project.costs()
+    chosen = select(library, name, profile, rows, seeds)
+    tell_unreadable(library, [chosen.table])
+    runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
+    side_by_side = num_at_once(at_once, device, len(runs))
+    carry_out(project, store, costs, chosen.needed, runs, device, side_by_side)
+    shown = "" if profile == "paper" else f" --profile {profile}"
+    print(f"`kdbench report {chosen.table}{shown}` prints the table")
+    if profile != "paper":
+        records = [record for run in chosen.needed if (record := store.current_record(run)) is not None]
+        here = [record for record in records if record.device == devices.name(device)]
+        paper = select(library, name, "paper", rows, seeds).needed
+        _full_price(paper, store, costs, here, side_by_side)
+
+
+def carry_out(
+    project: Project,
+    store: Store,
+    costs: Costs,
+    needed: Sequence[Run],
+    runs: Sequence[Run],
+    device: torch.device,
+    side_by_side: int,
+) -> Summary:
+    """Carry out some runs of those that are ``needed``, and tell how it goes; what Ctrl-C stops ends the command."""
     executor = make_executor(store, costs, project.data, device, side_by_side, project.plugins)
-    _banner(project, graph, profile, len(runs), devices.name(device), side_by_side)
+    _banner(needed, len(runs), devices.name(device), side_by_side)
     if not project.data_was_named:
         fetch(project, runs)
-    count_missing(costs, graph.runs.values())
+    count_missing(costs, needed)
     with watcher() as watch:
         summary = walk(runs, executor, watch)
     if summary.ended == "interrupted":
         print("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
         sys.exit(130)
-    shown = "" if profile == "paper" else f" --profile {profile}"
-    print(f"`kdbench report {table}{shown}` prints the table")
-    if profile != "paper":
-        records = [record for run in graph.runs.values() if (record := store.current_record(run)) is not None]
-        here = [record for record in records if record.device == devices.name(device)]
-        _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here, side_by_side)
+    return summary
 
 
 def default_profile(device_name: str | None) -> Profile:
@@ -87,10 +104,10 @@ def fetch(project: Project, runs: Sequence[Run]) -> None:
             SETS[name].load(project.data, download=True)
 
 
-def _banner(project: Project, graph: Graph, profile: Profile, count: int, device: str, side_by_side: int) -> None:
-    sets = {run.stage.data.set for run in graph.runs.values()}
+def _banner(needed: Sequence[Run], count: int, device: str, side_by_side: int) -> None:
+    sets, profiles = {run.stage.data.set for run in needed}, sorted({run.profile for run in needed})
     beside = f", {side_by_side} at a time" if side_by_side > 1 else ""
-    print(f"profile {profile} on {device}: {count} of {len(graph.runs)} runs to train{beside}")
+    print(f"profile {' and '.join(profiles)} on {device}: {count} of {len(needed)} runs to train{beside}")
     synthetic = sorted(name for name in sets if SETS[name].synthetic)
     if synthetic:
         print(
@@ -99,9 +116,9 @@ def _banner(project: Project, graph: Graph, profile: Profile, count: int, device
         )
 
 
-def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record], side_by_side: int) -> None:
+def _full_price(needed: Sequence[Run], store: Store, costs: Costs, here: Sequence[Record], side_by_side: int) -> None:
     """What the paper profile would take, at the rate at which the records of this machine were made."""
-    runs = todo(graph.runs.values(), store)
+    runs = todo(needed, store)
     if not runs:
         print("the paper profile has nothing left to train here")
         return

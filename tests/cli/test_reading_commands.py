@@ -14,10 +14,10 @@ from bench.graph import Run, plan
 from bench.recipe import load
 from bench.record import Record
 from bench.store import Store
-from tests.handmade import SMALL, changed, record, write
+from tests.handmade import SMALL, changed, epoch, record, write
 
 REPO = Path(__file__).parents[2]
-COMMANDS = ["list", "check", "run", "report", "cost", "estimate", "prepare", "gpu", "collect"]
+COMMANDS = ["list", "check", "verify", "run", "report", "cost", "estimate", "prepare", "gpu", "collect"]
 FIGURES = ["similarity", "temperature", "impressions", "curves"]
 SIMILARITY = ["figure", "similarity", "cifar10"]
 Kdbench = Callable[..., tuple[int, str, str]]
@@ -92,8 +92,10 @@ def test_similarity_as_csv_and_figure(kdbench: Kdbench, tmp_path: Path) -> None:
 
 def gone(run: Run, *epochs: tuple[float | None, float]) -> Record:
     """A record of a run that went so: cross-entropy and test error after each epoch."""
-    networks = [[{"loss": {"ce": loss}, "test_error": error}] for loss, error in epochs]
-    return record(run, curve=[{"epoch": i, "networks": each} for i, each in enumerate(networks, start=1)])
+    curve = [epoch(number, error) for number, (_, error) in enumerate(epochs, start=1)]
+    for entry, (loss, _) in zip(curve, epochs, strict=True):
+        entry["networks"][0]["loss"] = {"ce": loss}
+    return record(run, curve=curve)
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def test_curves_of_a_run_that_diverged_end_in_nan(kdbench: Kdbench, tmp_path: Pa
     [
         ([], "name a run, as in efficiency/mnist-teacher#1"),
         (["small/plain"], "'small/plain' names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1"),
-        (["small/plain#2"], "small/plain #2 has no record; `kdbench run small --profile short` trains it"),
+        (["small/plain#2"], "small/plain#2 has no record; `kdbench run small/plain#2 --profile short` trains it"),
         (["small/staged.worm#1"], "row 'staged' of small has no stage 'worm'; did you mean 'warm'?"),
         (["small/nothing#1"], "row 'nothing' of small has no run of seed 1"),
     ],
