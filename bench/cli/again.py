@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from bench.cli.progress import duration, tell_unreadable, title
-from bench.cli.work import carry_out
+from bench.cli.work import carry_out, end_if_interrupted
 from bench.cost import images_of
 from bench.errors import StoreError, UsageError
 from bench.executors.choose import num_at_once
@@ -86,6 +86,7 @@ def _train(
     carried = carry_out(
         project, store, project.costs(), needed, needed, device, num_at_once(at_once, device, len(needed))
     )
+    end_if_interrupted(carried)
     made = {record.key: record for record in carried.records}
     outcomes = list[tuple[Run, Reproduction]]()
     for run in (run for run in runs if run.key in made):

@@ -170,6 +170,18 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in efficiency/mnist-teacher#1.")],
+    to: Annotated[Path, typer.Option(help="The folder to make.")],
+    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
+) -> None:
+    """Write a trained network with a model card into a folder, for `bench.load` in Python."""
+    from bench.cli import work
+
+    work.export(run, to, profile)
+
+
+@app.command()
 def cost(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table's networks.")] = None,
     recount: Annotated[

@@ -12,6 +12,7 @@ from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
+from bench.export import folder as exports
 from bench.graph import Run, plan
 from bench.profiles import Profile
 from bench.project import Project, select
@@ -42,7 +43,7 @@ def run(
     tell_unreadable(library, [chosen.table])
     runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
     side_by_side = num_at_once(at_once, device, len(runs))
-    carry_out(project, store, costs, chosen.needed, runs, device, side_by_side)
+    end_if_interrupted(carry_out(project, store, costs, chosen.needed, runs, device, side_by_side))
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {chosen.table}{shown}` prints the table")
     if profile != "paper":
@@ -61,18 +62,21 @@ def carry_out(
     device: torch.device,
     side_by_side: int,
 ) -> Summary:
-    """Carry out some runs of those that are ``needed``, and tell how it goes; what Ctrl-C stops ends the command."""
+    """Carry out some runs of those that are ``needed``, and tell how it goes."""
     executor = make_executor(store, costs, project.data, device, side_by_side, project.plugins)
     _banner(needed, len(runs), devices.name(device), side_by_side)
     if not project.data_was_named:
         fetch(project, runs)
     count_missing(costs, needed)
     with watcher() as watch:
-        summary = walk(runs, executor, watch)
+        return walk(runs, executor, watch)
+
+
+def end_if_interrupted(summary: Summary) -> None:
+    """End the command, where Ctrl-C ended its runs."""
     if summary.ended == "interrupted":
         print("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
         sys.exit(130)
-    return summary
 
 
 def default_profile(device_name: str | None) -> Profile:
@@ -165,3 +169,10 @@ def prepare(sets: Sequence[str], data: Path | None) -> None:
             f" {'found in' if had else 'fetched into'} {project.data},"
             f" fingerprint {SETS[name].fingerprint} as published",
         )
+
+
+def export(run: str, to: Path, profile: Profile) -> None:
+    """Write the network of a run into a folder."""
+    about = exports.export(Project.find(), run, profile, to)
+    print(f"{about.network} of record {about.record}, test error {about.test_error:.2f} %, written to {to}")
+    print(f"in Python: bench.load({str(to)!r})")

@@ -13,7 +13,8 @@ def to_markdown(report: Report) -> str:
     return write(lay_out(report), STYLE)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """The text, so that nothing in it is taken for Markdown."""
     return re.sub(r"[\\|*<]", r"\\\g<0>", text)
 
 
@@ -23,7 +24,7 @@ def _listing(title: str, items: Sequence[str], numbered: bool) -> str:
 
 STYLE = Style(
     tablefmt="pipe",
-    escape=_escape,
+    escape=escape,
     join="<br>".join,
     mark="<sup>{}</sup>",
     gap=False,
