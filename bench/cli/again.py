@@ -82,10 +82,9 @@ def _train(
     """Train runs again, with the sources whose weights are gone; a line for each that had a record."""
     firsts = {run.key: record for run in runs if (record := store.latest_record(run)) is not None}
     needed = with_missing_sources(runs, store)
-    at_once = at_once or _threads_as_before(firsts.values(), device)
-    carried = carry_out(
-        project, store, project.costs(), needed, needed, device, num_at_once(at_once, device, len(needed))
-    )
+    usual = _threads_as_before(firsts.values(), device)
+    side_by_side = num_at_once(at_once or usual, device, len(needed))
+    carried = carry_out(project, store, project.costs(), needed, needed, device, side_by_side)
     end_if_interrupted(carried)
     made = {record.key: record for record in carried.records}
     outcomes = list[tuple[Run, Reproduction]]()

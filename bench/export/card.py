@@ -84,7 +84,8 @@ which licence they are given away: write it here. The images of {info.name} have
 def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
     run, record, line = exported.run, exported.record, exported.line
     info, result, own = SETS[run.stage.data.set], record.results[0], run.name == f"{exported.table.name}/{line.name}"
-    yield "Test error, last epoch", f"{result.last_error:.2f} %"
+    assert result.last_error is not None, "a run that is done has errors"
+    yield "Test error, last epoch", f"{result.last_error:.2f} % (accuracy {100 - result.last_error:.2f} %)"
     yield "Test error, best epoch", f"{result.best_error:.2f} % (epoch {result.best_epoch}, chosen on the test set)"
     if own and line.published is not None:
         spread = "" if line.published.spread is None else f" ± {line.published.spread:.2f}"
