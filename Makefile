@@ -8,10 +8,13 @@ READY := $(VENV)/.ready
 BUDGET ?= 540
 PROFILE ?= smoke
 OUT ?= build/gpu
+ROW ?= resnet32-cifar100
+STREAMS ?= 1,4,8,16
 FROM ?= build/gpu
+AT_ONCE_OPTION := $(if $(AT_ONCE),--at-once $(AT_ONCE))
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 tonight dml fsp zskd efficiency smoke benchmark benchmark-gpu test check report gpu collect clean
+.PHONY: table2 table3 tonight dml fsp zskd efficiency smoke benchmark benchmark-gpu probe-gpu test torture check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -66,11 +69,19 @@ benchmark: $(READY)
 
 # The same and what the device itself can do, on a CUDA machine with PyTorch 2.11 or later, as for `make gpu`.
 benchmark-gpu:
-	PYTHONPATH=. $(PYTHON) -m bench.benchmark --calibrate --compiled --seeds 4 --rounds 5 --out $(OUT)/benchmark.json
+	PYTHONPATH=. $(PYTHON) -m bench.benchmark --calibrate --seeds 4 --rounds 5 --budget $(BUDGET) --out $(OUT)/benchmark.json
+
+# What a training step is there: a graph or not, kernel by kernel, alone and side by side. Into OUT.
+probe-gpu:
+	PYTHONPATH=. $(PYTHON) -m bench.benchmark.probe --calibrate --row $(ROW) --streams $(STREAMS) --out $(OUT)
 
 # A process a core, at most four, each with files of its own.
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# Break everything on purpose, hundreds of times: ten minutes of two cores. `make test` has a few of each.
+torture: $(READY)
+	$(BIN)/python -m tests.torture
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -85,7 +96,7 @@ report: $(READY)
 
 # On a CUDA machine with PyTorch 2.11 or later, where nothing needs to be (or can be) installed. The data lie in DATA.
 gpu:
-	PYTHONPATH=. $(PYTHON) -m bench.cli.gpu --budget $(BUDGET) --out $(OUT) $(DATA_OPTION)
+	PYTHONPATH=. $(PYTHON) -m bench.cli.gpu --budget $(BUDGET) --out $(OUT) $(DATA_OPTION) $(AT_ONCE_OPTION)
 
 # Take home what `make gpu` packed into FROM.
 collect: $(READY)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cli import work
-from bench.cli.progress import tell_unreadable
+from bench.cli.progress import tell_left_out, tell_unreadable, watcher
 from bench.executors.choose import num_at_once
 from bench.export import folder as exports
 from bench.export.folder import About, load
@@ -17,7 +17,7 @@ from bench.project import Project, select
 from bench.record import Record
 from bench.report.model import Report
 from bench.report.table import build
-from bench.run import todo
+from bench.run import left_out, measurable, todo, walk
 from bench.train import device as devices
 
 __all__ = ["export", "load", "plan", "report", "run"]
@@ -69,9 +69,13 @@ def run(
     chosen = select(library, name, profile, rows, seeds)
     tell_unreadable(library, [chosen.table])
     runs = todo(chosen.needed, store)
-    side_by_side = num_at_once(at_once, chosen_device, len(runs))
-    if runs:
-        summary = work.carry_out(project, store, project.costs(), chosen.needed, runs, chosen_device, side_by_side)
+    measured = measurable(chosen.graph, runs, store)
+    tell_left_out(left_out(chosen.needed, store))
+    if runs or measured:
+        each = num_at_once(at_once, chosen_device, len(runs))
+        executor = work.begin(project, store, project.costs(), chosen.needed, runs, [chosen_device], each)
+        with watcher() as watch:
+            summary = walk([*runs, *measured], executor, watch)
         if summary.ended == "interrupted":
             raise KeyboardInterrupt
     return [record for run in chosen.asked if (record := store.current_record(run)) is not None]

@@ -16,13 +16,13 @@ from bench.errors import RecipeError
 from bench.graph import Run
 from bench.methods.base import Method, Setup, Synthesiser
 from bench.networks.initial import initialise
-from bench.recipe import Subset
+from bench.recipe import Data, Subset
 from bench.recipe.model import teacher_edge
 from bench.registry import SETS
 from bench.rng import generator
 from bench.train import artifacts
 from bench.train import device as devices
-from bench.train.engine import Job
+from bench.train.job import Job
 from bench.train.loader import DeviceLoader
 from bench.train.synthesis import Synthesis
 
@@ -69,24 +69,21 @@ class Builder:
 
     def loaders(self, run: Run, inputs: Inputs) -> tuple[DeviceLoader, DeviceLoader]:
         """The images to train on and those to test on."""
-        data, dataset = run.stage.data, self._dataset(run)
+        data, seen = run.stage.data, parts(self._dataset(run), run.stage.data)
         dtype = devices.weights_dtype(devices.precision(run.stage.precision, self.device))
-        part = _part(dataset.train_y, data.train)
-        images: NDArray[Any] = dataset.train_x[part]
-        labels = dataset.train_y[part]
+        images: NDArray[Any] = seen.train_x
+        labels = seen.train_y
         if "transfer_set" in inputs.tensors:
             made, their_labels = artifacts.images(inputs.tensors["transfer_set"])
             images, labels = made.permute(0, 2, 3, 1).numpy(), their_labels.numpy()
-        test = _part(dataset.test_y, data.test)
         return (
             DeviceLoader(images, labels, data, self.device, dtype, augment=True),
-            DeviceLoader(dataset.test_x[test], dataset.test_y[test], data, self.device, dtype, augment=False),
+            DeviceLoader(seen.test_x, seen.test_y, data, self.device, dtype, augment=False),
         )
 
     def test_labels(self, run: Run) -> NDArray[np.int64]:
         """The labels (N,) of the images to test on."""
-        labels = self._dataset(run).test_y
-        return labels[_part(labels, run.stage.data.test)]
+        return parts(self._dataset(run), run.stage.data).test_y
 
     def _dataset(self, run: Run) -> Dataset:
         name = run.stage.data.set
@@ -108,7 +105,7 @@ def make_job(
     """A training with everything that the engine needs."""
     stage = run.stage
     assert isinstance(stage.method, Method)
-    setup = make_setup(run, train.labels.cpu().numpy(), networks, teachers)
+    setup = make_setup(run, train.labels, networks, teachers)
     return Job(
         id=run.id,
         seed=run.seed,
@@ -206,6 +203,17 @@ def _loaded(network: nn.Module, artifact: artifacts.Tensors) -> nn.Module:
     """With the weights of a source's first network: the one that its row deploys."""
     network.load_state_dict(artifacts.weights(artifact))
     return network
+
+
+def parts(dataset: Dataset, data: Data) -> Dataset:
+    """What of a set a run trains on, and what it is tested on; nothing of the test set where some of it is held out."""
+    train = _part(dataset.train_y, data.train)
+    if data.validation is None:
+        test = _part(dataset.test_y, data.test)
+        return Dataset(dataset.train_x[train], dataset.train_y[train], dataset.test_x[test], dataset.test_y[test])
+    held_out = train[_part(dataset.train_y[train], data.validation)]
+    kept = np.setdiff1d(train, held_out, assume_unique=True)
+    return Dataset(dataset.train_x[kept], dataset.train_y[kept], dataset.train_x[held_out], dataset.train_y[held_out])
 
 
 def _part(labels: NDArray[np.int64], part: Literal["all"] | Subset) -> NDArray[np.int64]:

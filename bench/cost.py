@@ -9,7 +9,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -18,7 +18,7 @@ from bench.files import write_atomic
 from bench.graph import Run, plan, with_sources
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
-from bench.recipe import Library, Row, Subset, Table
+from bench.recipe import Library, Row, Table
 from bench.registry import SETS
 
 if TYPE_CHECKING:
@@ -71,15 +71,12 @@ def step_flops_per_image(trained: Sequence[int], frozen: Sequence[int], refreshe
 
 
 def images_of(run: Run, split: Literal["train", "test"]) -> int:
-    """How many images of its set's split, or of its transfer set, a run sees."""
+    """How many images of its set, or of its transfer set, a run trains on or is tested on."""
     if split == "train" and "transfer_set" in run.sources:
         return _synthesised(run.sources["transfer_set"])
     entry = SETS[run.stage.data.set]
-    whole: int = getattr(entry, split)
-    part: Literal["all"] | Subset = getattr(run.stage.data, split)
-    if part == "all":
-        return whole
-    return part.per_class * entry.classes if part.per_class else round((part.fraction or 0) * whole)
+    train, test = run.stage.data.sizes(entry.train, entry.test, entry.classes)
+    return train if split == "train" else test
 
 
 def _synthesised(run: Run) -> int:
@@ -166,8 +163,12 @@ def _sum(values: Sequence[int | None]) -> int | None:
 def iterations(library: Library, table: Table, row: Row) -> int:
     """Training steps of the distinct runs of a row's own stages, for as many networks as the published row trained.
 
-    A stage with a seed of its own is one run for all of them. What another row trained does not count.
+    A stage with a seed of its own is one run for all of them, and so is a ``source``: of that the paper has one. What
+    another row trained does not count.
     """
+    one = dict.fromkeys(row.sources, next(iter(row.sources.values()), 0))
+    published = replace(table, rows={**table.rows, row.name: replace(row, sources=one)})
+    library = Library({**library.tables, table.name: published})
     planned = plan(library, [table.name], "paper", rows=[row.name], seeds=row.seeds[: row.nets]).runs.values()
     return sum(steps_taken(run) for run in planned if run.kind == "train" and run.stage in row.stages)
 
@@ -285,7 +286,7 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
             Cost(**entry["cost"])
             if _key(**entry["network"]) != key:
                 raise ValueError(f"{key!r} describes another network")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
     return entries
 

@@ -7,7 +7,7 @@ a table's name, what is published or assumed, nor anything that should not move 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bench import registry
 from bench.errors import UsageError
 from bench.profiles import SMOKE_SEEDS, Profile, apply_profile
-from bench.recipe import Library, Ref, Row, Stage, Table
+from bench.recipe import Data, Library, Ref, Row, Stage, Table
 from bench.recipe.model import INITIAL, teacher_edge
 from bench.schema import nearest
 
@@ -28,7 +28,8 @@ class Run:
 
     ``sources`` are the runs that it takes artifacts from, by the name of the edge. An evaluation has an ``ensemble``,
     the number of networks whose outputs are averaged: its sources are the seeds of a row, whose last ``stage`` is its
-    own, and its ``seed`` is 0.
+    own, and its ``seed`` is 0. Or it is of ``fidelity``: its sources are the ``student``, whose ``stage`` is its own,
+    and the ``teacher``, if there is one.
     """
 
     name: str
@@ -37,25 +38,29 @@ class Run:
     stage: Stage
     sources: Mapping[str, "Run"] = field(default_factory=dict)
     ensemble: int | None = None
+    fidelity: bool = False
 
     @property
     def kind(self) -> Kind:
         """What carrying it out does."""
-        if self.ensemble:
+        if self.ensemble or self.fidelity:
             return "evaluate"
         return "synthesise" if self.stage.synthesises else "train"
 
     @property
     def teachers(self) -> "list[Run]":
         """The runs whose networks teach, or the one that is the source of images."""
-        return [self.sources[teacher_edge(i)] for i in range(len(self.stage.teachers))] if not self.ensemble else []
+        if self.kind == "evaluate":
+            return []
+        return [self.sources[teacher_edge(i)] for i in range(len(self.stage.teachers))]
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What the recipe says of this run, resolved: plain values, ready for JSON."""
         fields = self.stage.identity
-        if self.ensemble:
-            fields = {"data": {key: fields["data"][key] for key in ("set", "test")}, "ensemble": self.ensemble}
+        if self.kind == "evaluate":
+            measured = {"ensemble": self.ensemble} if self.ensemble else {"fidelity": True}
+            fields = {"data": {key: fields["data"][key] for key in _tested(self.stage.data)}, **measured}
         return {"kind": self.kind, **fields}
 
     @cached_property
@@ -72,7 +77,7 @@ class Run:
             "data": registry.DATA_VERSION,
             f"set {stage.data.set}": registry.SETS[stage.data.set].version,
         }
-        if self.ensemble:
+        if self.kind == "evaluate":
             return common
         # What is added to these had its default in every run that had no such entry.
         chosen = {} if stage.initial == INITIAL else {f"initial {stage.initial}": registry.ENGINE_VERSION}
@@ -94,11 +99,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Graph:
-    """All runs of a plan by key, sources before what takes from them; the runs behind each row, and its ensemble."""
+    """All runs of a plan by key, sources before what takes from them; the runs behind each row, and its ensemble.
+
+    ``fidelities`` are evaluations by row and seed, of the row's own network and of its baseline's. They are no part of
+    the plan's ``runs``, since nothing is trained for their sake: they are carried out where logits are at hand.
+    """
 
     runs: dict[str, Run] = field(default_factory=dict)
     rows: dict[tuple[str, str], dict[int, Run]] = field(default_factory=dict)
     ensembles: dict[tuple[str, str], Run] = field(default_factory=dict)
+    fidelities: dict[tuple[str, str], dict[int, tuple[Run, Run | None]]] = field(default_factory=dict)
     priority: dict[str, float] = field(default_factory=dict)
 
     def by_priority(self) -> list[Run]:
@@ -106,13 +116,28 @@ class Graph:
         ordered: dict[str, Run] = {}
 
         def add(run: Run) -> None:
-            for source in run.sources.values():
-                add(source)
-            ordered.setdefault(run.key, run)
+            if run.key not in ordered:
+                for source in run.sources.values():
+                    add(source)
+                ordered[run.key] = run
 
         for run in sorted(self.runs.values(), key=lambda r: (-self.priority[r.key], r.seed)):
             add(run)
         return list(ordered.values())
+
+    def part_of(self, run: Run) -> "Graph":
+        """What one run needs, and where it is the run of a row, the evaluations of its fidelity."""
+        rows = {
+            place: own
+            for place, by_seed in self.rows.items()
+            if (own := {seed: one for seed, one in by_seed.items() if one.key == run.key})
+        }
+        fidelities = {
+            place: {seed: self.fidelities[place][seed] for seed in own}
+            for place, own in rows.items()
+            if place in self.fidelities
+        }
+        return Graph({one.key: one for one in with_sources(run)}, rows, {}, fidelities, self.priority)
 
 
 def plan(
@@ -133,7 +158,7 @@ def plan(
         seeds: seeds to keep; none means all that the row names (the first two in the smoke profile).
 
     Raises:
-        UsageError: a table, row or seed that no recipe has.
+        UsageError: a table, row or seed that no recipe has, or a row by name that waits.
     """
     planner = _Planner(library, profile)
     wanted, kept, chosen = set(rows), set(seeds), [library.table(name) for name in tables]
@@ -141,6 +166,8 @@ def plan(
     _check(kept, {seed for table in chosen for row in table.rows.values() for seed in row.seeds}, "seed")
     for table in chosen:
         for row in table.rows.values():
+            if row.waits and row.name in wanted:
+                raise UsageError(f"row {row.name!r} of {table.name} waits: {row.waits}")
             if row.stages and (not wanted or row.name in wanted):
                 planner.add_row(table, row, kept)
     return planner.graph
@@ -156,7 +183,7 @@ class _Planner:
         self.library, self.profile = library, profile
         self.graph = Graph()
         # By the stage itself: two stages may say the same, or stand on one line.
-        self.made: dict[tuple[int, int], Run] = {}
+        self.made: dict[tuple[int, int, int | None], Run] = {}
         self.resized: dict[int, Stage] = {}
 
     def add_row(self, table: Table, row: Row, kept: set[int]) -> None:
@@ -164,27 +191,44 @@ class _Planner:
         runs: dict[int, Run] = {}
         for seed, priority in zip(row.seeds, row.priority, strict=True):
             if seed in (kept or seeds):
-                runs[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed)
+                runs[seed] = self.run(row.stages[-1], f"{table.name}/{row.name}", seed, row.sources.get(seed))
                 self._raise_priority(runs[seed], priority)
         if runs:
             self.graph.rows[table.name, row.name] = runs
         if "ensemble" in table.columns and row.nets > 1 and runs.keys() == set(seeds):
             self._add_ensemble(table, row, runs)
+        if "fidelity" in table.columns:
+            self.graph.fidelities[table.name, row.name] = {
+                seed: (_fidelity(run, run), self._baseline(row, run)) for seed, run in runs.items()
+            }
+
+    def _baseline(self, row: Row, run: Run) -> Run | None:
+        """The fidelity to the run's teacher of the network of its seed that was trained alone."""
+        if row.baseline is None or run.seed not in self.library.row(row.baseline).seeds:
+            return None
+        # Planned apart: it is no run of this plan unless a row of the plan says so.
+        alone = _Planner(self.library, self.profile)._source(row.baseline, run.name, run.seed, None)
+        return _fidelity(alone, run)
 
     def _add_ensemble(self, table: Table, row: Row, runs: dict[int, Run]) -> None:
-        """An evaluation over all seeds of a row, in ensembles of as many networks as the published one."""
-        members, last = {str(seed): run for seed, run in runs.items()}, next(iter(runs.values()))
+        """An evaluation over all seeds of a row, in ensembles of as many networks as the published one.
+
+        Where the paper has one source for all its networks, over the seeds that share the first seed's.
+        """
+        last, first = next(iter(runs.values())), row.sources.get(row.seeds[0])
+        members = {str(seed): run for seed, run in runs.items() if row.sources.get(seed) == first}
         size = min(row.nets, len(members))
         run = self._kept(Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size))
         self.graph.ensembles[table.name, row.name] = run
         self.graph.priority[run.key] = min(row.priority)
 
-    def run(self, stage: Stage, name: str, seed: int) -> Run:
-        seed = stage.seed if stage.seed is not None else seed
-        if (id(stage), seed) not in self.made:
-            sources = {edge: self._source(ref, seed) for edge, ref in stage.edges.items()}
-            self.made[id(stage), seed] = self._kept(Run(name, self.profile, seed, self._under(stage), sources))
-        return self.made[id(stage), seed]
+    def run(self, stage: Stage, name: str, seed: int, source: int | None) -> Run:
+        """The run of a stage for a seed of its row, and for the ``source`` of that seed, where the row names some."""
+        seed = _number(stage.seed, seed, source)
+        if (id(stage), seed, source) not in self.made:
+            sources = {edge: self._source(ref, name, seed, source) for edge, ref in stage.edges.items()}
+            self.made[id(stage), seed, source] = self._kept(Run(name, self.profile, seed, self._under(stage), sources))
+        return self.made[id(stage), seed, source]
 
     def _under(self, stage: Stage) -> Stage:
         """The stage as the profile carries it out, the same one for all seeds: what it says is worked out once."""
@@ -192,10 +236,14 @@ class _Planner:
             self.resized[id(stage)] = apply_profile(stage, self.profile)
         return self.resized[id(stage)]
 
-    def _source(self, ref: Ref, seed: int) -> Run:
-        stage = self.library.stage(ref)
-        last = stage is self.library.row(ref).stages[-1]
-        return self.run(stage, f"{ref.table}/{ref.row}" + ("" if last else f".{stage.name}"), ref.seed or seed)
+    def _source(self, ref: Ref, name: str, seed: int, source: int | None) -> Run:
+        stage, row = self.library.stage(ref), self.library.row(ref)
+        place = f"{ref.table}/{ref.row}"
+        seed = _number(ref.seed, seed, source)
+        # An earlier stage of the same row has its source; another row has sources of its own.
+        if name.partition(".")[0] != place:
+            source = row.sources.get(seed)
+        return self.run(stage, place + ("" if stage is row.stages[-1] else f".{stage.name}"), seed, source)
 
     def _kept(self, run: Run) -> Run:
         """Two rows that say the same are one run: the first one's name is shown."""
@@ -203,23 +251,38 @@ class _Planner:
         return self.graph.runs.setdefault(run.key, run)
 
     def _raise_priority(self, run: Run, priority: float) -> None:
-        self.graph.priority[run.key] = max(self.graph.priority[run.key], priority)
-        for source in run.sources.values():
-            self._raise_priority(source, priority)
-
-
-def with_sources(run: Run) -> Iterator[Run]:
-    """A run and all that it takes from, each once, sources first."""
-    seen = set[str]()
-
-    def walk(run: Run) -> Iterator[Run]:
-        if run.key not in seen:
-            seen.add(run.key)
+        """A source is worth no less than what takes from it; where it is worth that already, so are its own."""
+        if self.graph.priority[run.key] < priority:
+            self.graph.priority[run.key] = priority
             for source in run.sources.values():
-                yield from walk(source)
-            yield run
+                self._raise_priority(source, priority)
 
-    return walk(run)
+
+def _tested(data: Data) -> dict[str, Any]:
+    """What of a stage's data says which images it is tested on: those held out are a part of the training images."""
+    return {key: getattr(data, key) for key in (("set", "train", "validation") if data.validation else ("set", "test"))}
+
+
+def _fidelity(student: Run, taught: Run) -> Run:
+    """The evaluation of a student beside the first teacher of the run that was ``taught``, on the same test images."""
+    sources, teacher = {"student": student}, taught.sources.get("teacher")
+    if teacher is not None and _tested(teacher.stage.data) == _tested(student.stage.data):
+        sources["teacher"] = teacher
+    return Run(f"{student.name} fidelity", student.profile, student.seed, student.stage, sources, fidelity=True)
+
+
+def with_sources(run: Run) -> list[Run]:
+    """A run and all that it takes from, each once, sources first."""
+    ordered: dict[str, Run] = {}
+    # No recursion: a chain may be long.
+    ahead = [run]
+    while ahead:
+        missing = [source for source in ahead[-1].sources.values() if source.key not in ordered]
+        if not missing:
+            run = ahead.pop()
+            ordered[run.key] = run
+        ahead += reversed(missing)
+    return list(ordered.values())
 
 
 def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[str, str]) -> str:
@@ -233,6 +296,14 @@ def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[
 def id_of(key: str, profile: str, versions: Mapping[str, int], sources: Mapping[str, str]) -> str:
     """The id of a run, from its key, the versions of its components and the ids of what it takes from."""
     return f"{profile}-{_hash({'key': key, 'versions': dict(versions), 'sources': dict(sources)})}"
+
+
+def _number(said: int | str | None, seed: int, source: int | None) -> int:
+    """The seed that a stage or an edge names: one of its own, that of the row, or the row's ``source``."""
+    if said == "source":
+        assert source is not None, "the reader lets no 'source' pass without 'sources'"
+        return source
+    return seed if said is None else int(said)
 
 
 def _hash(value: Any) -> str:

@@ -37,7 +37,9 @@ class SGD(Optimizer):
     name: ClassVar[str] = "sgd"
 
     def check(self) -> None:
-        """PyTorch has no Nesterov step without momentum."""
+        """Past steps fade; PyTorch has no Nesterov step without momentum."""
+        if self.momentum >= 1:
+            raise RecipeError("momentum must be below 1, or past steps never fade")
         if self.nesterov and not self.momentum:
             raise RecipeError("nesterov needs a momentum above 0")
 

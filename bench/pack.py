@@ -92,7 +92,7 @@ def _manifest(folder: Path) -> dict[str, list[Part]]:
         StoreError: there is something else.
     """
     path = folder / MANIFEST
-    if not path.exists():
+    if not path.is_file():
         if any(folder.glob("kdbench*.tar.*")):
             raise StoreError(f"{folder} has parts of a pack, but not {MANIFEST}; copy that too, or move the parts away")
         return {RECORDS: [], OTHERS: []}

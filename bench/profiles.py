@@ -10,7 +10,7 @@ from bench.recipe import Stage, Subset
 Profile = Literal["paper", "short", "smoke", "smoke-real"]
 PROFILES: tuple[Profile, ...] = ("paper", "short", "smoke", "smoke-real")
 SMOKE_IMAGES, SMOKE_TEST_IMAGES, SMOKE_BATCH, SMOKE_SEEDS = 256, 200, 32, 2
-SMOKE_EPOCHS, SMOKE_ITERATIONS = 2, 4
+SMOKE_EPOCHS, SMOKE_ITERATIONS, SMOKE_HELD_OUT = 2, 4, 0.25
 
 
 def apply_profile(stage: Stage, profile: Profile) -> Stage:
@@ -29,7 +29,7 @@ def apply_profile(stage: Stage, profile: Profile) -> Stage:
 
 def _short(stage: Stage) -> Stage:
     if isinstance(stage.method, Synthesiser):
-        return _of_count(stage, stage.method, stage.method.count // 10)
+        return _of_count(stage, stage.method, max(1, stage.method.count // 10))
     if stage.transfer_set is not None and stage.schedule.epochs:
         return stage
     return replace(stage, schedule=stage.schedule.resized(max(1, stage.schedule.length // 10)))
@@ -40,10 +40,11 @@ def _smoke(stage: Stage, *, real: bool) -> Stage:
     name = data.set if real else registry.SETS[data.set].stand_in or data.set
     entry = registry.SETS[name]
     train = "all" if stage.transfer_set else _few(SMOKE_IMAGES, entry.train)
+    held_out = Subset(seed=0, fraction=SMOKE_HELD_OUT) if data.validation else None
     schedule = stage.schedule.resized(SMOKE_EPOCHS if stage.schedule.epochs else SMOKE_ITERATIONS)
     small = replace(
         stage,
-        data=replace(data, set=name, train=train, test=_few(SMOKE_TEST_IMAGES, entry.test)),
+        data=replace(data, set=name, train=train, test=_few(SMOKE_TEST_IMAGES, entry.test), validation=held_out),
         schedule=replace(schedule, batch=min(schedule.batch, SMOKE_BATCH)),
     )
     return _of_count(small, stage.method, SMOKE_IMAGES) if isinstance(stage.method, Synthesiser) else small

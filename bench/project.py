@@ -9,13 +9,13 @@ from pathlib import Path
 from bench import registry
 from bench.cost import Costs
 from bench.errors import UsageError
-from bench.graph import Run, plan, with_sources
+from bench.graph import Graph, Run, plan
 from bench.profiles import Profile
 from bench.recipe import Library, load
 from bench.schema import nearest
 from bench.store import Store
 
-_RUN = re.compile(r"([^/#]+)/([^/.#]+)(?:\.([^/.#]+))?#(\d+)")
+_RUN = re.compile(r"([^/#]+)/([^/.#]+)(?:\.([^/.#]+))?#(\d{1,18})")
 _PACKAGE = Path(__file__).parent
 # What is brought along: in an installed package a folder of its own, in a checkout the folders beside the package.
 SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
@@ -36,7 +36,10 @@ class Project:
         Args:
             data: the folder of data sets; else KDBENCH_DATA says where it is, else it is ``data/`` in the project.
         """
-        here = Path.cwd()
+        try:
+            here = Path.cwd()
+        except FileNotFoundError:
+            raise UsageError("the current folder is gone; change to another one") from None
         root = next((folder for folder in (here, *here.parents) if (folder / "recipes").is_dir()), here)
         named = data or (Path(os.environ["KDBENCH_DATA"]) if os.environ.get("KDBENCH_DATA") else None)
         return cls(root, named or root / "data", named is not None)
@@ -92,15 +95,20 @@ class Selection:
         table: its name.
         rows: the rows that were named; none means all.
         seeds: the seeds that were named; none means all.
-        needed: every run of the plan, sources before what takes from them.
+        graph: the plan.
         asked: the runs that were named: the last stage of rows, or one stage.
     """
 
     table: str
     rows: Sequence[str]
     seeds: Sequence[int]
-    needed: Sequence[Run]
+    graph: Graph
     asked: Sequence[Run]
+
+    @property
+    def needed(self) -> Sequence[Run]:
+        """Every run of the plan, sources before what takes from them."""
+        return [*self.graph.runs.values()]
 
 
 def select(
@@ -114,12 +122,12 @@ def select(
     if "/" not in name and "#" not in name:
         graph = plan(library, [name], profile, rows=rows, seeds=seeds)
         asked = [run for by_seed in graph.rows.values() for run in by_seed.values()]
-        return Selection(name, rows, seeds, [*graph.runs.values()], asked)
+        return Selection(name, rows, seeds, graph, asked)
     if rows or seeds:
         raise UsageError(f"{name!r} names one run: --row and --seed go with the name of a table")
-    run = resolve_run(library, name, profile)
+    graph, run = _plan_of(library, name, profile)
     table, row, _, seed = _parts(name)
-    return Selection(table, [row], [seed], [*with_sources(run)], [run])
+    return Selection(table, [row], [seed], graph.part_of(run), [run])
 
 
 def resolve_run(library: Library, name: str, profile: Profile) -> Run:
@@ -128,6 +136,11 @@ def resolve_run(library: Library, name: str, profile: Profile) -> Run:
     Raises:
         UsageError: that is no name, or of no run.
     """
+    return _plan_of(library, name, profile)[1]
+
+
+def _plan_of(library: Library, name: str, profile: Profile) -> tuple[Graph, Run]:
+    """The graph that a run is planned in, and the run."""
     table, row, stage, seed = _parts(name)
     seeds = library.table(table).rows[row].seeds if row in library.table(table).rows else ()
     # A stage may have a seed of its own, which is none of its row's.
@@ -144,7 +157,7 @@ def resolve_run(library: Library, name: str, profile: Profile) -> Run:
         raise UsageError(f"row {row!r} of {table} has no stage {stage!r}; {nearest(wanted, {s for s, _ in stages})}")
     if (wanted, seed) not in stages:
         raise UsageError(f"stage {stage!r} of row {row!r} of {table} has no run of seed {seed}")
-    return stages[wanted, seed]
+    return graph, stages[wanted, seed]
 
 
 def _parts(name: str) -> tuple[str, str, str | None, int]:

@@ -66,19 +66,36 @@ class EnsembleEntry(TypedDict):
     test_error: float
 
 
+class FidelityEntry(TypedDict):
+    """How good a student's probabilities are, and how far they are its teacher's, on the test images.
+
+    Negative log-likelihood in nats; expected calibration error in %; top-1 agreement with the teacher in %; mean KL
+    divergence from the teacher's to the student's distribution, in nats; and the rank correlation of what it mistakes
+    for each other with the similarity of the words. None where there is no teacher, or no word.
+    """
+
+    nll: float
+    calibration_error: float
+    agreement: float | None
+    divergence: float | None
+    word_agreement: float | None
+
+
 Status = Literal["done", "diverged"]
-CurveEntry = EpochEntry | SynthesisEntry | EnsembleEntry
+CurveEntry = EpochEntry | SynthesisEntry | EnsembleEntry | FidelityEntry
 
 
 @dataclass(frozen=True)
 class Record:
     """What one run left behind. ``replica`` counts from 1.
 
-    ``curve`` has a :data:`CurveEntry` an epoch, batch of images or ensemble. ``taken`` gives, for each source, the
-    record and the digest of the artifact that was really used. ``flops`` counts training steps, backward included.
+    ``curve`` has a :data:`CurveEntry` an epoch, batch of images or ensemble, or one of fidelity. ``taken`` gives, for
+    each source, the record and the digest of the artifact that was really used. ``flops`` counts training steps,
+    backward included.
     ``seconds`` and ``peak_memory`` (bytes, of the process) are those of all runs that went on ``side_by_side`` with it,
     at most so many; None in older records. ``compiled``: whether its networks went through torch.compile, where a
-    record says so. ``plugins`` tells where each component that is not kdbench's own came from.
+    record says so. ``fused``: on CUDA, whether ResNets normalised by kdbench's own kernels. ``plugins`` tells
+    where each component that is not kdbench's own came from.
     """
 
     key: str
@@ -105,6 +122,7 @@ class Record:
     replica: int = 1
     side_by_side: int | None = None
     compiled: bool | None = None
+    fused: bool | None = None
     plugins: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 

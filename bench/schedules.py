@@ -1,5 +1,6 @@
 """The learning rate of every step: a schedule's length and rate, how it warms up, and how it decays."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -8,7 +9,11 @@ from numpy.typing import NDArray
 
 from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, Component, identity, identity_of_fields
 from bench.errors import RecipeError
-from bench.schema import NonNegativeInt, Positive, PositiveInt, Share
+from bench.schema import LARGEST, NonNegativeInt, Positive, PositiveInt, Share
+
+# The rate of every step is worked out before the first one: of a hundred million, which at a thousand steps a second
+# are more than a day, they are 800 MB. An epoch has a step at least; a million images fit no step.
+MOST_STEPS, MOST_EPOCHS, LARGEST_BATCH = 100_000_000, 1_000_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class Steps(Decay):
         """Drops rise and lie within the schedule."""
         if list(self.drops) != sorted(set(self.drops)) or (self.drops and self.drops[-1] >= length):
             raise RecipeError(f"drops: must rise and stay below the length, {length}")
+
+    def check_rise(self, lr: float) -> None:
+        """Where a gamma above 1 lets the rate rise, float32 still holds it in the end."""
+        if math.log10(lr) + len(self.drops) * math.log10(self.gamma) > math.log10(LARGEST):
+            raise RecipeError(f"gamma: {len(self.drops)} drops by {self.gamma:g} take the rate above {LARGEST:g}")
 
     def resized(self, length: int, new: int) -> Self:
         """Drops in proportion; those that meet another one, or an end, are gone."""
@@ -124,9 +134,15 @@ class Schedule:
         """One length, and a decay and a warm-up that fit it (RecipeError)."""
         if (self.epochs is None) == (self.iterations is None):
             raise RecipeError("give epochs or iterations, one of the two")
+        if self.length > (limit := MOST_EPOCHS if self.epochs else MOST_STEPS):
+            raise RecipeError(f"{'epochs' if self.epochs else 'iterations'}: at most {limit:,}, got {self.length}")
+        if self.batch > LARGEST_BATCH:
+            raise RecipeError(f"batch: at most {LARGEST_BATCH:,}, got {self.batch}")
         if self.warmup >= self.length:
             raise RecipeError(f"warmup: must stay below the length, {self.length}")
         self.decay.check_length(self.length)
+        if isinstance(self.decay, Steps):
+            self.decay.check_rise(self.lr)
 
     def steps(self, per_epoch: int) -> int:
         """The number of optimiser steps of a run, for so many steps an epoch."""

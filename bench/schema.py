@@ -5,7 +5,7 @@ A type is what a recipe may say there: ``bool``, ``int``, ``float``, ``str``, ``
 with a check.
 """
 
-import sys
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
@@ -18,8 +18,16 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bench.errors import RecipeError
+from bench.text import clipped, hidden
 
 T = TypeVar("T")
+
+# Of a number that float32, in which training computes, holds with its square: from 1e-36 to 1e36.
+LARGEST, SMALLEST = 1e18, 1e-18
+LARGEST_INT = 2**63 - 1
+LONGEST_KEY = 100
+# Blocks within blocks; a recipe has ten.
+DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ NonNegative = Annotated[float, Check(lambda x: x >= 0, "0 or more")]
 Share = Annotated[float, Check(lambda x: 0 <= x <= 1, "0 to 1")]
 Fraction = Annotated[float, Check(lambda x: 0 < x <= 1, "above 0 and at most 1")]
 PositiveInt = Annotated[int, Check(lambda x: x > 0, "1 or more")]
+Margin = Annotated[float, Check(lambda x: 0 < x <= 100, "above 0 and at most 100 points")]
 NonNegativeInt = Annotated[int, Check(lambda x: x >= 0, "0 or more")]
 
 
@@ -49,10 +58,16 @@ class Distances:
 
 def compose(path: Path, shown: str) -> MappingNode:
     """The YAML mapping of a file; ``shown`` is the path that error messages print."""
+    if not path.is_file():
+        raise RecipeError(f"{shown}:1: this is no file")
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        loader = _Loader(text)
         loader.name = shown
         node = loader.get_single_node()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise RecipeError(f"{shown}:{line}: the character U+{error.character:04X} cannot stand in a recipe") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         says = ", ".join(part for part in (error.context, error.problem) if part)
@@ -64,6 +79,22 @@ def compose(path: Path, shown: str) -> MappingNode:
     return node
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses blocks so deep within each other that composing them, block by block, would end Python's stack."""
+
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        """A node with all that it holds."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"more than {DEEPEST} blocks within each other", mark)
+        node: Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 def fault(node: Node, message: str) -> RecipeError:
     """An error at a node's line."""
     return RecipeError(f"{node.start_mark.name}:{node.start_mark.line + 1}: {message}")
@@ -72,6 +103,7 @@ def fault(node: Node, message: str) -> RecipeError:
 def nearest(word: str, known: Iterable[str]) -> str:
     """What an error says after an unknown name: the nearest known one, else all of them."""
     names = sorted(known)
+    word = word[:LONGEST_KEY]
     close = get_close_matches(word, names, n=1, cutoff=0.6) or [name for name in names if word and word in name][:3]
     return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(names) or 'none'}"
 
@@ -84,6 +116,9 @@ def entries(node: Node, noun: str) -> dict[str, Node]:
     for key, value in node.value:
         if not isinstance(key, ScalarNode):
             raise fault(key, f"{noun}: a key must be a plain name")
+        if len(key.value) > LONGEST_KEY or hidden(key.value):
+            told = repr(clipped(key.value))
+            raise fault(key, f"{noun}: {told} is no key: at most {LONGEST_KEY} characters, each of which can be seen")
         if key.value in nodes:
             raise fault(key, f"{noun}: key {key.value!r} is given twice")
         # What is wrong with a block is shown at its key, not at the line below.
@@ -95,8 +130,10 @@ def entries(node: Node, noun: str) -> dict[str, Node]:
 def named(nodes: dict[str, Node], noun: str) -> dict[str, Node]:
     """Entries whose keys are names that a reference (``table/row.stage#seed``) can hold."""
     for name, node in nodes.items():
-        if not name or set(name) & set("/.#") or name != "".join(name.split()):
-            raise fault(node, f"{noun}: {name!r} is no name: without blanks and '/', '.', '#'")
+        if not name or set(name) & set("/.#") or name != "".join(name.split()) or name.startswith("-"):
+            raise fault(node, f"{noun}: {name!r} is no name: without blanks and '/', '.', '#', and no '-' in front")
+        if len(name) > LONGEST_KEY:
+            raise fault(node, f"{noun}: {clipped(name)!r} is no name: {LONGEST_KEY} characters at most")
     return nodes
 
 
@@ -208,14 +245,19 @@ def _scalar(kind: Any, node: Node, noun: str) -> Any:
     value = _plain(node)
     if not isinstance(node, ScalarNode) or not _is(kind, value):
         raise fault(node, f"{noun}: expected {_name(kind)}, got {_shown(node)}{_hint(kind, node)}")
+    if kind is str and (character := hidden(value)):
+        raise fault(node, f"{noun}: the character {character} cannot be seen; leave it out")
     return float(value) if kind is float else value
 
 
 def _is(kind: Any, value: Any) -> bool:
     if kind is float:
-        # The comparison is false for NaN, infinity, and a whole number that no float can hold.
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+        # The comparisons are false for NaN.
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INT
+    return isinstance(value, kind)
 
 
 def _plain(node: Node) -> Any:
@@ -234,7 +276,11 @@ def _hint(kind: Any, node: Node) -> str:
     """How to write what was probably meant."""
     value = _plain(node)
     if kind is str and isinstance(node, ScalarNode) and value is not None:
-        return f' (as a text: "{node.value}")'
+        return f' (as a text: "{clipped(node.value)}")'
+    if kind is int and isinstance(value, int) and abs(value) > LARGEST_INT:
+        return " (more than 63 bits)"
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf:
+        return f" (its size must be {SMALLEST:g} to {LARGEST:g}, for float32 to hold its square)"
     return " (YAML needs a point in it: 1.0e-4)" if kind is float and _looks_like_float(value) else ""
 
 
@@ -248,7 +294,8 @@ def _looks_like_float(value: Any) -> bool:
 
 def _shown(node: Node) -> str:
     if isinstance(node, ScalarNode):
-        return repr(node.value) if node.tag.endswith(":str") else node.value or "nothing"
+        text = clipped(node.value)
+        return repr(text) if node.tag.endswith(":str") else text or "nothing"
     return "a list" if isinstance(node, SequenceNode) else "keys and values"
 
 

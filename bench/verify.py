@@ -77,6 +77,8 @@ def _look_at_tensors(root: Path, seen: Verification) -> None:
 
 def _faults_of_curve(record: Record) -> Iterator[str]:
     """Where the results are not those of the curve, or the curve is not a whole one."""
+    if "fidelity" in record.recipe:
+        return
     if record.recipe["kind"] == "evaluate":
         mean = round(fmean(entry["test_error"] for entry in record.curve), 4)
         if record.results != [Result(mean, None, None)]:

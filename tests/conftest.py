@@ -106,3 +106,14 @@ def project(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(tiny, tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the drivers of tests/torture counted."""
+    reports = [r for found in terminalreporter.stats.values() for r in found if getattr(r, "when", None) == "call"]
+    counts = [row for report in reports for name, row in report.user_properties if name == "counts"]
+    if counts:
+        from tests.torture.__main__ import HEAD
+
+        terminalreporter.section("torture")
+        terminalreporter.write_line("\n".join([HEAD, *counts]))

@@ -86,7 +86,7 @@ def test_images_that_a_run_left_are_trained_on(runs: dict[str, Run], builder: Bu
     images, labels, indices = train.batch(torch.arange(5))
     assert torch.equal(indices, labels)
     assert images.shape == (5, 3, 32, 32)
-    assert torch.equal(train.padded[:, 2:-2, 2:-2].permute(0, 3, 1, 2), made)
+    assert torch.equal(train.padded[:5, 2:-2, 2:-2].permute(0, 3, 1, 2), made)
     assert len(test) == len(builder.test_labels(runs["vanilla"])) == 100
 
 

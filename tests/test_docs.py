@@ -1,6 +1,6 @@
-"""The documentation is true: its table is what the command prints, its examples run, what it names exists.
+"""The documentation is true: its tables are what the commands print, its examples run, what it names exists.
 
-``python tests/test_docs.py`` brings the table of the README up to date.
+``python tests/test_docs.py`` brings the tables of the README up to date.
 """
 
 import json
@@ -22,7 +22,8 @@ PAGES = {
     for path in (REPO / "README.md", REPO / "CONTRIBUTING.md", REPO / "CHANGELOG.md", *(REPO / "docs").glob("*.md"))
 }
 README = PAGES["README.md"]
-TABLE = re.compile(r"(<!-- table (\S+) -->\n```text\n)(.*?)(```\n<!-- /table -->)", re.DOTALL)
+# What a command prints: the head of a table, or how much of each paper there is.
+PRINTED = re.compile(r"(<!-- printed (\S+) -->\n```text\n)(.*?)(```\n<!-- /printed -->)", re.DOTALL)
 EXAMPLE = re.compile(r"<!-- example: (\w+) ?(\S*) -->\n(?:```\w+\n(.*?)```\n)?", re.DOTALL)
 
 
@@ -51,9 +52,11 @@ def kdbench(*words: str) -> str:
     return done.stdout
 
 
-def head(table: str) -> str:
-    """Title and main grid of a table as printed."""
-    return kdbench("report", table).partition("\n\nHow to read it:")[0] + "\n"
+def printed(name: str) -> str:
+    """What ``kdbench coverage`` prints, or title and main grid of a table as printed."""
+    if name == "coverage":
+        return kdbench("coverage")
+    return kdbench("report", name).partition("\n\nHow to read it:")[0] + "\n"
 
 
 def steps(page: str) -> list[tuple[str, str, str]]:
@@ -98,9 +101,11 @@ def test_every_example_ends_well(page: str, tried: dict[str, Tried]) -> None:
         assert exit_code == 0, f"{command}: {output}"
 
 
-def test_the_table_is_what_the_command_prints() -> None:
-    ((_, table, block, _),) = TABLE.findall(README)
-    assert block == head(table), "bring it up to date with `python tests/test_docs.py`"
+def test_the_tables_are_what_the_commands_print() -> None:
+    blocks = {name: block for _, name, block, _ in PRINTED.findall(README)}
+    assert blocks.keys() == {"ffdwv-table3", "coverage"}
+    for name, block in blocks.items():
+        assert block == printed(name), "bring it up to date with `python tests/test_docs.py`"
 
 
 def test_the_counts_of_the_first_screen() -> None:
@@ -121,7 +126,7 @@ def test_the_counts_of_the_first_screen() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    text = TABLE.sub("", README)
+    text = PRINTED.sub("", README)
     assert len(text.split()) < 700
 
 
@@ -217,8 +222,8 @@ def test_the_examples_obey_the_house_style(tried: dict[str, Tried]) -> None:
 
 
 def code(page: str) -> list[str]:
-    """Every code span and every line of a shell block of a page, without comments and the table."""
-    text = TABLE.sub("", PAGES[page])
+    """Every code span and every line of a shell block of a page, without comments and what commands print."""
+    text = PRINTED.sub("", PAGES[page])
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
     return lines + re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -231,7 +236,7 @@ def test_commands_and_their_options_exist() -> None:
     import typer.main
 
     from bench.cli import gpu
-    from bench.cli.app import app
+    from bench.cli.commands import app
 
     known = options(typer.main.get_command(app), "kdbench")
     known["kdbench gpu"] = {*gpu.parser()._option_string_actions}
@@ -294,4 +299,4 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 if __name__ == "__main__":
-    (REPO / "README.md").write_text(TABLE.sub(lambda t: t[1] + head(t[2]) + t[4], README), encoding="utf-8")
+    (REPO / "README.md").write_text(PRINTED.sub(lambda t: t[1] + printed(t[2]) + t[4], README), encoding="utf-8")

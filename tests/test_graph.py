@@ -256,8 +256,10 @@ def test_keys_of_real_runs_are_pinned(table: str, row: str, key: str) -> None:
 
 
 def test_the_teacher_of_one_table_is_a_row_of_the_other() -> None:
-    student = PAPER.rows["ffdwv-table3", "kd-resnet32"][3]
-    assert student.teachers == [PAPER.rows["ffdwv-table2", "resnet110-cifar100"][1]]
+    students, teachers = (
+        PAPER.rows[row] for row in (("ffdwv-table3", "kd-resnet32"), ("ffdwv-table2", "resnet110-cifar100"))
+    )
+    assert [student.teachers for student in students.values()] == [[teacher] for teacher in teachers.values()]
 
 
 @pytest.mark.parametrize("network", ["resnet32", "resnet110"])
@@ -271,8 +273,7 @@ def test_rows_that_say_the_same_in_two_tables_share_their_runs(network: str) -> 
 def test_a_row_of_the_other_table_is_planned_only_as_a_source() -> None:
     graph = plan(SHIPPED, ["ffdwv-table3"], "paper", rows=["kd-resnet32"])
     assert [(run.name, run.seed) for run in graph.runs.values()] == [
-        ("ffdwv-table2/resnet110-cifar100", 1),
-        *(("ffdwv-table3/kd-resnet32", seed) for seed in range(1, 6)),
+        (name, seed) for seed in range(1, 6) for name in ("ffdwv-table2/resnet110-cifar100", "ffdwv-table3/kd-resnet32")
     ]
 
 
@@ -302,6 +303,38 @@ def test_a_stage_with_its_own_seed_is_trained_once_for_all_seeds(tmp_path: Path)
 def test_a_stage_without_a_seed_takes_the_rows(tmp_path: Path) -> None:
     found = plan(library(tmp_path, ("warm: {seed: 1, ", "warm: {")), ["small"], "paper").rows["small", "staged"]
     assert [run.sources["init"].seed for run in found.values()] == [1, 2, 3]
+
+
+SPREAD = ("    stages:\n", "    sources: [1, 1, 3]\n    stages:\n")
+STAGED = ("        teacher: large#1\n", "        teacher: large#source\n")
+WARMED = (
+    "warm: {seed: 1, method: vanilla, ",
+    "warm: {seed: source, method: {kd: {temperature: 4.0, soften: both}}, teacher: large#source, ",
+)
+
+
+def test_a_row_may_spread_its_seeds_over_sources(tmp_path: Path) -> None:
+    found = plan(library(tmp_path, SPREAD, STAGED, WARMED), ["small"], "paper").rows["small", "staged"]
+    assert [run.seed for run in found.values()] == [1, 2, 3]
+    for run, source in zip(found.values(), (1, 1, 3), strict=True):
+        warm = run.sources["init"]
+        assert (run.teachers[0].seed, warm.seed, warm.teachers[0].seed) == (source, source, source)
+    assert found[1].sources["init"] is found[2].sources["init"]
+
+
+def test_a_source_is_the_same_run_as_the_one_of_that_seed(tmp_path: Path) -> None:
+    whole = plan(library(tmp_path, SPREAD, STAGED, WARMED), ["small"], "paper").rows["small", "staged"]
+    one = (WARMED[0], WARMED[1].replace("seed: source", "seed: 1").replace("#source", "#1"))
+    fixed = plan(library(tmp_path / "one", one), ["small"], "paper").rows["small", "staged"]
+    assert [whole[seed].key for seed in (1, 2)] == [fixed[seed].key for seed in (1, 2)]
+    assert whole[3].key != fixed[3].key
+
+
+def test_another_row_keeps_its_own_sources(tmp_path: Path) -> None:
+    taught = (KD, KD.replace("large#1", "staged#same"))
+    graph = plan(library(tmp_path, SPREAD, STAGED, WARMED, taught), ["small"], "paper")
+    students, staged = graph.rows["small", "kd"], graph.rows["small", "staged"]
+    assert [run.teachers[0] for run in students.values()] == [*staged.values()]
 
 
 def test_stages_may_stand_on_one_line(tmp_path: Path) -> None:
@@ -453,6 +486,11 @@ def test_no_ensemble_of_a_part_of_the_seeds_or_where_no_column_shows_it(tmp_path
     assert plan(library(tmp_path / "other"), ["small"], "paper").ensembles == {}
     smoke = plan(recipes, ["small"], "smoke").ensembles["small", "plain"]
     assert (smoke.ensemble, smoke.sources.keys()) == (2, {"1", "2"})
+
+
+def test_an_ensemble_is_of_nets_that_share_the_papers_one_source(tmp_path: Path) -> None:
+    found = plan(library(tmp_path, ENSEMBLE, SPREAD, STAGED, WARMED), ["small"], "paper")
+    assert found.ensembles["small", "staged"].sources.keys() == {"1", "2"}
 
 
 def test_an_ensemble_is_another_run_for_other_members_or_sizes(tmp_path: Path) -> None:

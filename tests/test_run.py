@@ -1,5 +1,6 @@
 """What is to be carried out, and in which order. No run is trained here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from bench.errors import StoreError
 from bench.files import sha256, write_atomic
 from bench.graph import Graph, Run, plan
-from bench.run import todo, walk
+from bench.run import left_out, todo, walk
 from bench.store import Store
 from tests.handmade import library, record
 
+RETRY = "diverged; `kdbench run small --profile paper --retry-diverged` trains it again"
 KD = "    method: {kd: {temperature: 4.0, soften: both}}\n    teacher: large#1\n"
 
 
@@ -87,6 +89,27 @@ def test_what_diverged_is_tried_again_only_when_asked(graph: Graph, store: Store
     store.add(record(large, status="diverged"))
     assert todo([large], store) == []
     assert todo([large], store, retry_diverged=True) == [large]
+
+
+def test_a_teacher_that_diverged_is_not_trained_again_and_what_needs_it_is_left_out(graph: Graph, store: Store) -> None:
+    (large, other), kd, staged = (rows(graph, name) for name in ("large", "kd", "staged"))
+    store.add(record(large, status="diverged"))
+    everything = [*rows(graph, "large"), *kd, *staged]
+    assert named(todo(everything, store)) == [("large", "train", 2)]
+    assert left_out(everything, store) == [(run, f"its teacher, small/large seed 1, {RETRY}") for run in (*kd, *staged)]
+    assert named(todo(everything, store, retry_diverged=True))[:2] == [("large", "train", 1), ("large", "train", 2)]
+    assert left_out(everything, store, retry_diverged=True) == []
+    path = store.artifact(f"{large.id}.r2")
+    write_atomic(path, b"at the second try")
+    store.add(record(large, artifact=sha256(path), replica=2))
+    assert todo(everything, store) == [other, *kd, staged[0].sources["init"], *staged]
+
+
+def test_what_takes_from_a_run_that_is_left_out_is_left_out_too(graph: Graph, store: Store) -> None:
+    kd = rows(graph, "kd")[0]
+    after = replace(kd, name="small/after", sources={"teacher": kd})
+    store.add(record(kd.sources["teacher"], status="diverged"))
+    assert [why for _, why in left_out([after], store)] == ["its teacher, small/kd seed 1, is left out too"]
 
 
 def test_what_was_done_at_the_second_try_is_not_tried_again(graph: Graph, store: Store) -> None:
@@ -228,7 +251,7 @@ def test_what_a_diverged_teacher_would_teach_is_left_out(graph: Graph, store: St
     store.add(record(large, status="diverged"))
     watcher = Silent()
     summary = walk(kd, Pretended(store), watcher)
-    assert watcher.skipped == [(kd[0], "its teacher, small/large seed 1, diverged")]
+    assert watcher.skipped == [(kd[0], f"its teacher, small/large seed 1, {RETRY}")]
     assert (summary.left, summary.ended) == (kd, "done")
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ FAIR = (1.0, 1.2)  # what a fair classic loop takes of the bare one's time, wher
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for: workloads, device, and how thoroughly."""
+    """What the command line asks for: workloads, device, how thoroughly, and until when (of the monotonic clock)."""
 
     names: Sequence[str]
     device: torch.device
@@ -35,13 +37,18 @@ class Options:
     compiled: bool
     calibrated: bool
     seeds: int
+    until: float
 
 
 def measured(name: str, options: Options) -> Times:
     """The times of one workload's contenders; each round is told as it comes."""
     workload = WORKLOADS[name]
     task = make_task(workload, options.device, tiny=options.quick)
-    budget = Budget(QUICK_ROUNDS, None) if options.quick else Budget(options.rounds, workload.seconds)
+    budget = (
+        Budget(QUICK_ROUNDS, None, options.until)
+        if options.quick
+        else Budget(options.rounds, workload.seconds, options.until)
+    )
     print(f"\n{name}: {workload.table}/{workload.row}, batch {task.batch}, kdbench in {task.precision}", flush=True)
 
     def say(message: str) -> None:
@@ -94,6 +101,11 @@ def written(device: torch.device, all_times: dict[str, Times], calibration: dict
     return entries | ({"calibration": calibration} if calibration else {})
 
 
+def expected(name: str, took: Mapping[str, float]) -> float:
+    """Seconds that a workload may take, from what others took: in proportion to their turns."""
+    return WORKLOADS[name].seconds * max(own / WORKLOADS[other].seconds for other, own in took.items())
+
+
 def benchmark(options: Options, out: Path) -> None:
     """Measure the device if that is asked for, then workloads; the JSON file grows with each, tables come last."""
     # The engine and published code both turn it on; here it is on before the first of them runs.
@@ -104,8 +116,14 @@ def benchmark(options: Options, out: Path) -> None:
     for what, value in calibration.items():
         print(f"  {what:<24}{value:12.2f}", flush=True)
     all_times: dict[str, Times] = {}
+    took: dict[str, float] = {}
     for name in options.names:
+        begun = time.monotonic()
+        if took and begun + expected(name, took) > options.until:
+            print(f"\n{name} left out, for lack of time", flush=True)
+            continue
         all_times[name] = measured(name, options)
+        took[name] = time.monotonic() - begun
         write_atomic(out, (json.dumps(written(options.device, all_times, calibration), indent=1) + "\n").encode())
         devices.release_memory(options.device)
     for name, times in all_times.items():
@@ -122,6 +140,9 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true", help="also with torch.compile: minutes more on two cores")
     parser.add_argument("--seeds", type=int, default=1, help="also so many seeds together, by streams and by groups")
     parser.add_argument("--calibrate", action="store_true", help="also what the device itself can do; CUDA only")
+    parser.add_argument(
+        "--budget", type=float, default=math.inf, help="seconds there are, for workloads in their order"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/benchmark.json"), help="the JSON file")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
     args = parser.parse_args()
@@ -130,7 +151,9 @@ def main() -> None:
         if args.calibrate and device.type != "cuda":
             raise DeviceError("make benchmark-gpu needs CUDA, which is not here; make benchmark does without")
         names = args.only or list(WORKLOADS)
-        benchmark(Options(names, device, args.rounds, args.quick, args.compiled, args.calibrate, args.seeds), args.out)
+        until = time.monotonic() + args.budget
+        options = Options(names, device, args.rounds, args.quick, args.compiled, args.calibrate, args.seeds, until)
+        benchmark(options, args.out)
     except KdbenchError as error:
         print(f"kdbench: {error}", file=sys.stderr)
         sys.exit(2)

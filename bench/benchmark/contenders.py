@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.benchmark.loader import endless
 from bench.benchmark.task import Task
 from bench.build import fresh_networks, make_job
 from bench.registry import SETS
@@ -54,6 +53,8 @@ def bare(task: Task) -> Steps:
 
 def classic(task: Task) -> Steps:
     """What most published distillation code does: PIL images from worker processes, meters that read every step."""
+    from bench.benchmark.loader import endless  # torchvision and Pillow, without which the others can be timed
+
     loop, batches = _Loop(task, tuned=False), endless(task)
     loss_meter, top1, top5 = _Meter(), _Meter(), _Meter()
 
@@ -94,7 +95,7 @@ def cached(task: Task, say: Callable[[str], None]) -> dict[str, Steps]:
     training.begin(0, 1)
     cache.known[:] = True
     (teacher,) = training.cached
-    teacher.missing[:images].copy_(training.job.train.order)
+    teacher.missing[:images].copy_(training.job.train.places[0])
     return {CACHED: ready(training, task), FILLING: teacher.loop.run}
 
 

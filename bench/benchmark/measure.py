@@ -1,5 +1,6 @@
 """Time contenders in turns, so that what else the machine does falls on all of them alike."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -20,10 +21,14 @@ RUNS = {f"{CACHED}-300x5": 300 * 5, f"{CACHED}-30x1": 30}
 
 @dataclass(frozen=True)
 class Budget:
-    """How many rounds, and how long a turn in each: about so many ``seconds``, or just two steps where it is None."""
+    """How many rounds, and how long a turn in each: about so many ``seconds``, or just two steps where it is None.
+
+    After the first one, a round that would end ``until`` (of the monotonic clock) or later is not begun.
+    """
 
     rounds: int
     seconds: float | None
+    until: float = math.inf
 
 
 def measure(
@@ -43,7 +48,12 @@ def measure(
         say(f"warming up {name} ...")
         counts[name] = _turn_length(steps, budget.seconds, most, device)
     times: Times = {name: [] for name in contenders}
+    longest = -math.inf
     for number in range(budget.rounds):
+        begun = time.monotonic()
+        if begun + longest > budget.until:
+            say(f"{number} of {budget.rounds} rounds, for lack of time")
+            break
         # Every other round backwards: what follows what does not matter then, nor does a slow drift.
         for name in list(contenders)[:: -1 if number % 2 else 1]:
             count = counts[name]
@@ -51,6 +61,7 @@ def measure(
             seconds(contenders[name], max(1, count // 5), device)
             times[name].append(1000 * seconds(contenders[name], count, device) / count)
         say(f"round {number + 1}/{budget.rounds}  " + "  ".join(f"{name} {own[-1]:.2f}" for name, own in times.items()))
+        longest = max(longest, time.monotonic() - begun)
     return times
 
 

@@ -77,7 +77,7 @@ class Grouped:
             if isinstance(module, nn.BatchNorm2d):
                 # To vmap, weights of a normalisation have its input's type, and bfloat16 does not go with statistics in
                 # float32: it takes float32 here, which costs time that a normalisation of the whole would not need.
-                module.register_forward_pre_hook(lambda _, given: (full(given[0]),))
+                module.register_forward_pre_hook(lambda _, given: (full(given[0]), *given[1:]))
         self.parameters, self.buffers = stack_module_state(networks)
         self.loaders, stage = [one.loader for one in own], task.run.stage
         self.positions = torch.arange(stage.schedule.batch, device=task.device)

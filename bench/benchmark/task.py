@@ -35,6 +35,7 @@ class Workload:
     computes: bool
 
 
+# In the order of what their times are worth.
 WORKLOADS = {
     "vanilla-resnet32": Workload("ffdwv-table2", "resnet32-cifar100", 1.5, computes=True),
     "kd-resnet110-resnet32": Workload("ffdwv-table3", "kd-resnet32", 1.5, computes=True),

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import torch
 
-from bench.cli.progress import duration, tell_unreadable, title
-from bench.cli.work import carry_out, end_if_interrupted
+from bench.cli.interrupts import interruptible
+from bench.cli.output import needs_a_reader
+from bench.cli.progress import duration, tell_unreadable, title, watcher
+from bench.cli.work import begin, end_if_interrupted
 from bench.cost import images_of
 from bench.errors import StoreError, UsageError
 from bench.executors.choose import num_at_once
@@ -19,11 +21,12 @@ from bench.recipe import Library
 from bench.record import Record
 from bench.report.reproduction import Reproduction, compare, same_recipe
 from bench.rng import generator
-from bench.run import recorded_seconds, with_missing_sources
+from bench.run import recorded_seconds, walk, with_missing_sources
 from bench.store import Store
 from bench.train import device as devices
 
 
+@needs_a_reader()
 def run(
     name: str,
     profile: Profile,
@@ -34,16 +37,17 @@ def run(
     at_once: int | None,
 ) -> None:
     """Train what was named again, and say how it compares with its first record."""
-    project, device = Project.find(data), devices.choose(device_name)
+    project, found = Project.find(data), devices.choose_all(device_name)
     library, store = project.library(), project.store()
     chosen = select(library, name, profile, rows, seeds)
     tell_unreadable(library, [chosen.table])
-    _train(project, store, chosen.asked, device, at_once)
+    _train(project, store, chosen.asked, found, at_once)
 
 
+@needs_a_reader()
 def verify(count: int, seed: int | None, data: Path | None) -> None:
     """Train a sample of the recorded runs again; StoreError if one is not reproduced."""
-    project, device = Project.find(data), devices.choose(None)
+    project, found = Project.find(data), devices.choose_all(None)
     library, store = project.library(), project.store()
     prices = _prices(library, store, project)
     if not prices:
@@ -55,7 +59,7 @@ def verify(count: int, seed: int | None, data: Path | None) -> None:
     how = "the cheapest" if seed is None else f"drawn with seed {seed}"
     took = duration(sum(prices[run] for run in sample))
     print(f"{len(sample)} of {len(prices)} recorded runs whose data are here, {how}; they took {took}")
-    outcomes = _train(project, store, sample, device, None)
+    outcomes = _train(project, store, sample, found, None)
     faults = [f"{title(run)}: {o.word}: {o.reason}" for run, o in outcomes if o.word == "not reproduced"]
     if faults:
         raise StoreError("\n".join(faults))
@@ -77,16 +81,18 @@ def _prices(library: Library, store: Store, project: Project) -> dict[Run, float
 
 
 def _train(
-    project: Project, store: Store, runs: Sequence[Run], device: torch.device, at_once: int | None
+    project: Project, store: Store, runs: Sequence[Run], found: Sequence[torch.device], at_once: int | None
 ) -> list[tuple[Run, Reproduction]]:
     """Train runs again, with the sources whose weights are gone; a line for each that had a record."""
     firsts = {run.key: record for run in runs if (record := store.latest_record(run)) is not None}
     needed = with_missing_sources(runs, store)
-    usual = _threads_as_before(firsts.values(), device)
-    side_by_side = num_at_once(at_once or usual, device, len(needed))
-    carried = carry_out(project, store, project.costs(), needed, needed, device, side_by_side)
-    end_if_interrupted(carried)
-    made = {record.key: record for record in carried.records}
+    usual = _threads_as_before(firsts.values(), found[0])
+    each = num_at_once(at_once or usual, found[0], -(-len(needed) // len(found)))
+    executor = begin(project, store, project.costs(), needed, needed, found, each)
+    with interruptible(), watcher() as watch:
+        summary = walk(needed, executor, watch)
+    end_if_interrupted(summary)
+    made = {record.key: record for record in summary.records}
     outcomes = list[tuple[Run, Reproduction]]()
     for run in (run for run in runs if run.key in made):
         first, record = firsts.get(run.key), made[run.key]

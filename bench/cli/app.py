@@ -1,317 +1,63 @@
-"""The commands. Each imports what it needs when it runs, so that ``--help`` and planning never wait for torch."""
+"""``kdbench``: carries out a command; whatever a person can mend becomes one line and exit code 2.
 
+The commands themselves, and all libraries, are imported when Ctrl-C has been told what to do.
+"""
+
+import errno
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import NoReturn
 
-import typer
+from bench.cli.interrupts import leave_at_once
+from bench.cli.output import ReaderGone, complain, standard_streams
+from bench.errors import KdbenchError
 
-from bench import __version__
-from bench.errors import KdbenchError, UsageError
-
-Profile = Literal["paper", "short", "smoke", "smoke-real"]
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `kdbench list` names it.")]
-ProfileOption = Annotated[
-    Profile | None,
-    typer.Option(
-        help="paper: as published; short: a tenth of it; smoke: a few steps on synthetic images; smoke-real: on the"
-        " real ones. [default: paper on CUDA, or smoke]"
-    ),
-]
-Rows = Annotated[list[str] | None, typer.Option("--row", help="Only this row (may be repeated).")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed (may be repeated).")]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder with the data sets. [default: $KDBENCH_DATA, else data/]")
-]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... [default: cuda where present]")]
-
-app = typer.Typer(
-    name="kdbench",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-figure = typer.Typer(help="What single papers show, made again from runs and from words.", no_args_is_help=True)
-app.add_typer(figure, name="figure")
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        print(f"kdbench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Reproduce the tables of knowledge-distillation papers: several seeds, costs, verdicts."""
+_ADVICE = {
+    errno.EEXIST: "kdbench needs a folder there",
+    errno.ENOTDIR: "kdbench needs a folder there",
+    errno.ENOSPC: "make room; the same command resumes",
+    errno.EDQUOT: "make room; the same command resumes",
+    errno.EFBIG: "raise the limit (ulimit -f); the same command resumes",
+    errno.EMFILE: "raise the limit (ulimit -n); the same command resumes",
+    errno.EACCES: "kdbench must be able to write below results/",
+    errno.EROFS: "kdbench must be able to write below results/",
+}
 
 
 def main() -> None:
-    """Run the command line; a fault that a person can mend is one line and exit code 2."""
+    """The command line."""
+    carry_out(_commands)
+
+
+def _commands() -> None:
+    from bench.cli.commands import app
+
+    app()
+
+
+def carry_out(command: Callable[[], object]) -> NoReturn:
+    """Carry out a command, and end with its exit code."""
+    leave_at_once()
     try:
-        app()
+        with standard_streams():
+            command()
+    except ReaderGone:
+        # `kdbench list | head` has what it wanted.
+        sys.exit(0)
     except KdbenchError as error:
-        print(f"kdbench: {error}", file=sys.stderr)
+        complain(error)
         sys.exit(2)
-    except BrokenPipeError:
-        # The reader of a pipe left (`kdbench list | head`): nothing more to say, and no traceback at exit.
-        sys.stdout = None
+    except OSError as error:
+        complain(_told(error))
+        sys.exit(2)
+    except MemoryError:
+        complain("out of memory; --at-once says how many runs there are at a time")
+        sys.exit(2)
+    sys.exit(0)
 
 
-@app.command("list")
-def list_(names: Annotated[bool, typer.Option("--names", help="Only the names, for scripts.")] = False) -> None:
-    """The tables, and how much of each is done in the paper profile."""
-    from bench.cli import show
-
-    show.tables(names_only=names)
-
-
-@app.command()
-def check() -> None:
-    """Read every recipe and say what is wrong with it, with file and line."""
-    from bench.cli import show
-
-    show.check()
-
-
-@app.command()
-def verify(
-    again: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Also train N recorded runs again, the cheapest, and compare."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="With --again: draw the runs by this seed instead.")] = None,
-    data: DataOption = None,
-) -> None:
-    """Check every record against itself: digest, curve, identity, artifact. A fault is a line, and exit code 2."""
-    from bench.cli import show
-
-    if again is None and (seed is not None or data is not None):
-        raise UsageError("--seed and --data go with --again")
-    show.verify()
-    if again is not None:
-        from bench.cli import again as anew
-
-        anew.verify(again, seed, data)
-
-
-@app.command()
-def run(
-    name: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A table, or one run of it: TABLE/ROW#SEED, TABLE/ROW.STAGE#SEED.")
-    ],
-    profile: ProfileOption = None,
-    row: Rows = None,
-    seed: Seeds = None,
-    data: DataOption = None,
-    device: DeviceOption = None,
-    again: Annotated[
-        bool,
-        typer.Option(
-            "--again", help="Train what has a record too, and compare with it. [default profile: paper, on any device]"
-        ),
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the graph: what is done, what would run.")] = False,
-    retry_diverged: Annotated[
-        bool, typer.Option("--retry-diverged", help="Train runs again that ended in NaN.")
-    ] = False,
-    at_once: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Runs side by side, at most. [default: one a core, up to 8; on CUDA 4, or as memory goes]",
-        ),
-    ] = None,
-) -> None:
-    """Train what is missing of a table. The same command resumes where it was stopped."""
-    if profile is None and not again:
-        from bench.cli.work import default_profile
-
-        profile = default_profile(device)
-    profile, rows, seeds = profile or "paper", row or [], seed or []
-    if dry_run:
-        from bench.cli import show
-
-        show.graph(name, profile, rows, seeds, again=again, retry_diverged=retry_diverged)
-    elif again:
-        from bench.cli import again as anew
-
-        anew.run(name, profile, rows, seeds, data, device, at_once)
-    else:
-        from bench.cli import work
-
-        work.run(name, profile, rows, seeds, data, device, retry_diverged=retry_diverged, at_once=at_once)
-
-
-@app.command()
-def report(
-    table: TableName,
-    format: Annotated[
-        Literal["text", "markdown", "latex", "csv", "json"], typer.Option(help="How to print it.")
-    ] = "text",
-    profile: Annotated[
-        Profile, typer.Option(help="short or smoke add a marked column of that profile's runs.")
-    ] = "paper",
-    slim: Annotated[bool, typer.Option("--slim", help="With latex: fewer columns, for one column of a paper.")] = False,
-    write: Annotated[bool, typer.Option("--write", help="Write results/tables/TABLE.md instead of printing.")] = False,
-) -> None:
-    """Print a table: published beside reproduced, with verdicts and footnotes."""
-    from bench.cli import show
-
-    show.report(table, format, profile, slim=slim, write=write)
-
-
-@app.command()
-def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in efficiency/mnist-teacher#1.")],
-    to: Annotated[Path, typer.Option(help="The folder to make.")],
-    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-) -> None:
-    """Write a trained network with a model card into a folder, for `bench.load` in Python."""
-    from bench.cli import work
-
-    work.export(run, to, profile)
-
-
-@app.command()
-def cost(
-    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table's networks.")] = None,
-    recount: Annotated[
-        bool, typer.Option("--recount", help="Count again with fvcore and write results/costs.json.")
-    ] = False,
-) -> None:
-    """Multiply-adds, FLOPs and parameters of the networks."""
-    from bench.cli import show
-
-    show.cost(table, recount=recount)
-
-
-@app.command()
-def estimate(
-    table: TableName,
-    profile: Annotated[Profile, typer.Option(help="Which profile to estimate.")] = "paper",
-    row: Rows = None,
-    device: DeviceOption = None,
-) -> None:
-    """Time, memory and FLOPs of a table on this machine, from a few timed steps; trains nothing."""
-    from bench.cli import work
-
-    work.estimate(table, profile, row or [], device)
-
-
-@app.command()
-def prepare(
-    sets: Annotated[list[str], typer.Argument(metavar="SET...", help="cifar10, cifar100, mnist, fashionmnist")],
-    data: DataOption = None,
-) -> None:
-    """Fetch data sets where they are missing, and verify them."""
-    from bench.cli import work
-
-    work.prepare(sets, data)
-
-
-# Its options stand beside it: they are parsed also where typer cannot be installed.
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
-def gpu(context: typer.Context) -> None:
-    """Run as many missing runs as fit in a time budget, the highest priority first, and pack what came out."""
-    from bench.cli import gpu as packed
-
-    packed.command(context.args)
-
-
-@app.command()
-def collect(
-    folder: Annotated[Path, typer.Argument(help="A folder that `kdbench gpu` packed.")],
-) -> None:
-    """Take in records, weights and checkpoints that another machine packed; nothing is overwritten."""
-    from bench.cli import gpu as packed
-
-    packed.collect(folder)
-
-
-@figure.command()
-def similarity(
-    set_: Annotated[str, typer.Argument(metavar="SET", help="cifar10, cifar100, ...")],
-    vectors: Annotated[
-        Path | None,
-        typer.Option(help="A word2vec file, binary or text, gzipped or not. [default: the shipped distances]"),
-    ] = None,
-    table: Annotated[str, typer.Option(help="The table whose label map names the words.")] = "ffdwv-table2",
-    length: Annotated[Literal["raw", "unit"], typer.Option(help="Vectors as they are, or scaled to length 1.")] = "raw",
-    distance: Annotated[
-        Literal["euclidean", "sqeuclidean", "cosine"], typer.Option(help="Between two vectors.")
-    ] = "euclidean",
-    reading: Annotated[
-        Literal["vectors", "rows"],
-        typer.Option(help="Of eq. 6: between vectors, or between rows of the distance matrix."),
-    ] = "vectors",
-    distances: Annotated[
-        Path | None, typer.Option(help="With --vectors: write the distances here, for a recipe.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the similarity matrix here.")] = None,
-    figure_: Annotated[
-        list[Path] | None, typer.Option("--figure", help="Draw the heat map here (.png or .svg; may be repeated).")
-    ] = None,
-) -> None:
-    """The similarity matrix of a set's class names (FFDWV, equation 7 and Figure 2)."""
-    from bench.cli import figures
-
-    figures.similarity(set_, vectors, table, length, distance, reading, distances, csv, figure_ or [])
-
-
-@figure.command()
-def temperature(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in efficiency/mnist-teacher#1.")],
-    image: Annotated[int, typer.Option(help="Test image, in the set's canonical order.")] = 0,
-    at: Annotated[
-        list[float] | None, typer.Option("--at", help="A temperature (repeat). [default: Zeng's seven]")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the bars here (.png or .svg).")] = None,
-) -> None:
-    """What a trained network says of one test image, softened by different temperatures."""
-    from bench.cli import figures
-
-    figures.temperature(run, image, at or [1, 5, 10, 15, 20, 40, 60], profile, figure_)
-
-
-@figure.command()
-def impressions(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in zskd/mnist-zskd#1.")],
-    class_: Annotated[
-        list[int] | None, typer.Option("--class", help="Draw this class (repeat). [default: all of them]")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw impressions here (.png or .svg).")] = None,
-    similarity: Annotated[Path | None, typer.Option(help="Draw the class similarity here (.png or .svg).")] = None,
-) -> None:
-    """The images that zero-shot distillation synthesised from a teacher, and its class similarity."""
-    from bench.cli import figures
-
-    figures.impressions(run, class_ or [], profile, figure_, similarity)
-
-
-@figure.command()
-def curves(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="TABLE/ROW[.STAGE]#SEED: its test error, or accuracy, by step."),
-    ] = None,
-    loss: Annotated[
-        list[str] | None, typer.Option("--loss", metavar="RUN", help="The loss terms of this run (may be repeated).")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="Of the runs.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the curves here (.png or .svg).")] = None,
-) -> None:
-    """How runs went, from their records: the first and the last epoch, and every epoch in a figure."""
-    from bench.cli import figures
-
-    figures.curves(runs or [], loss or [], profile, figure_)
+def _told(error: OSError) -> str:
+    """For example ``results/locks: File exists; kdbench needs a folder there``."""
+    place = "" if error.filename is None else f"{error.filename}: "
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{place}{error.strerror or error}{f'; {advice}' if advice else ''}"

@@ -4,11 +4,14 @@ import time
 from types import TracebackType
 from typing import Self
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from bench.cli.output import terminal
 from bench.cli.progress import duration, measured, outcome, title
 from bench.graph import Run
 from bench.record import EpochEntry, Record, SynthesisEntry
+from bench.text import visible
 
 
 class Bars:
@@ -16,12 +19,12 @@ class Bars:
 
     def __init__(self) -> None:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
         )
-        self.progress = Progress(*columns, transient=True)
+        self.progress = Progress(*columns, console=Console(file=terminal()), transient=True)
         self.all = self.progress.add_task("all", text="runs", visible=False)
         self.running: dict[str, Bar] = {}
 
@@ -51,7 +54,7 @@ class Bars:
 
     def _over(self, message: str) -> None:
         self.progress.advance(self.all)
-        self.progress.console.print(message, highlight=False, markup=False)
+        self.progress.console.print(visible(message), highlight=False, markup=False)
 
 
 class Bar:
@@ -59,7 +62,7 @@ class Bar:
 
     def __init__(self, progress: Progress, run: Run) -> None:
         self.progress, self.epochs = progress, run.stage.schedule.epochs or 0
-        self.title = title(run)
+        self.title = visible(title(run))
         self.task = progress.add_task(self.title, total=None, text="epoch 1")
         self.measured, self.moved = "", 0.0
 
@@ -82,7 +85,7 @@ class Bar:
 
     def warn(self, message: str) -> None:
         """Leave a line above the bars."""
-        self.progress.console.print(f"{self.title}: WARNING: {message}", highlight=False, markup=False)
+        self.progress.console.print(visible(f"{self.title}: WARNING: {message}"), highlight=False, markup=False)
 
     def remove(self) -> None:
         """The run is over."""

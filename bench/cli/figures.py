@@ -21,8 +21,9 @@ from bench.record import Record
 from bench.registry import SETS
 from bench.report.curves import Curve, loss_curves, quality_curves
 from bench.report.figures import gallery, heatmap, learning_curves, softened
-from bench.schema import nearest
+from bench.schema import LARGEST, SMALLEST, nearest
 from bench.store import Store
+from bench.text import in_a_spreadsheet
 
 if TYPE_CHECKING:
     from bench.train import artifacts
@@ -71,7 +72,7 @@ def similarity(
         print(f"distances written to {distances}, for a recipe to name under 'words'")
     if csv is not None:
         meaning = {"soft labels": f"softmax of minus the distances of each row (FFDWV, eq. 7), reading {reading}"}
-        wordvectors.write_matrix(csv, classes, soft, meaning | provenance)
+        wordvectors.write_matrix(csv, [in_a_spreadsheet(name) for name in classes], soft, meaning | provenance)
         print(f"similarity matrix written to {csv}")
     for path in figures:
         heatmap(classes, soft, _title(set_name, source, words), path)
@@ -134,10 +135,10 @@ def temperature(run: str, image: int, temperatures: Sequence[float], profile: Pr
     Raises:
         UsageError: no such run, image or temperature, or the run's logits are not here.
     """
+    if not all(SMALLEST <= t <= LARGEST for t in temperatures):
+        raise UsageError(f"a temperature is a number from {SMALLEST:g} to {LARGEST:g}")
     from bench.train import artifacts
 
-    if min(temperatures) <= 0:
-        raise UsageError("a temperature is above 0")
     project = Project.find()
     trained = resolve_run(project.library(), run, profile)
     logits = artifacts.logits(_artifact(project.store(), trained)).double().numpy()

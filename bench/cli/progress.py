@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
+from bench.cli.output import complain
 from bench.graph import Run
 from bench.recipe import Library
 from bench.record import EpochEntry, Record, SynthesisEntry
@@ -30,7 +31,13 @@ def tell_unreadable(library: Library, tables: Collection[str]) -> None:
     """A line for each row of some tables that cannot be read, mostly for want of a plug-in."""
     for (table, row), why in library.unreadable.items():
         if table in tables:
-            print(f"kdbench: {table}/{row} is left out: {why}", file=sys.stderr)
+            complain(f"{table}/{row} is left out: {why}")
+
+
+def tell_left_out(runs: Iterable[tuple[Run, str]]) -> None:
+    """A line for each run that cannot be carried out."""
+    for run, why in runs:
+        _line(f"{title(run)}: left out, {why}")
 
 
 def duration(seconds: float) -> str:
@@ -68,6 +75,9 @@ def outcome(run: Run, record: Record) -> str:
 def _result(run: Run, record: Record) -> str:
     if run.ensemble:
         return f"error {record.results[0].last_error:.2f} %, "
+    if run.fidelity:
+        agreement = record.curve[0]["agreement"]
+        return "" if agreement is None else f"agrees with its teacher on {agreement:.2f} %, "
     if not record.results:
         return f"{run.stage.method.params['count']:,} images, "
     errors = (f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tabulate import tabulate
 
 from bench import verify as verification
-from bench.cli.progress import tell_unreadable
+from bench.cli.progress import tell_left_out, tell_unreadable
 from bench.cost import forward_flops
 from bench.errors import RecipeError, StoreError
 from bench.files import write_atomic
@@ -19,7 +19,7 @@ from bench.recipe import Library
 from bench.registry import BROKEN, SETS
 from bench.report.render import Format, render
 from bench.report.table import build
-from bench.run import todo, with_missing_sources
+from bench.run import left_out, todo, with_missing_sources
 from bench.store import UNSEALED_RECORDS
 
 
@@ -74,18 +74,20 @@ def graph(
     library, store = project.library(), project.store()
     chosen = select(library, name, profile, rows, seeds)
     tell_unreadable(library, [chosen.table])
-    runs = (
-        with_missing_sources(chosen.asked, store)
-        if again
-        else todo(chosen.needed, store, retry_diverged=retry_diverged)
-    )
+    if again:
+        runs, hindered = with_missing_sources(chosen.asked, store), []
+    else:
+        runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
+        hindered = left_out(chosen.needed, store, retry_diverged=retry_diverged)
     waiting = {run.key for run in runs}
     for run in chosen.needed:
         record = store.current_record(run)
         state = ("again" if record else "to run") if run.key in waiting else (record.status if record else "waits")
         sources = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
         print(f"{state:8} {run.id}  {run.name} seed {run.seed}{sources}")
-    print(f"profile {profile}: {len(chosen.needed) - len(waiting)} done, {len(waiting)} to run")
+    tell_left_out(hindered)
+    done = len(chosen.needed) - len(waiting) - len(hindered)
+    print(f"profile {profile}: {done} done, {len(waiting)} to run")
 
 
 def report(table: str, form: Format, profile: Profile, *, slim: bool, write: bool) -> None:

@@ -1,13 +1,15 @@
 """The commands that train, time or fetch; torch is imported here."""
 
-import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
-from bench.cli.progress import duration, tell_unreadable, watcher
+from bench.cli.folders import make_ready
+from bench.cli.interrupts import interruptible, stop
+from bench.cli.output import needs_a_reader
+from bench.cli.progress import duration, tell_left_out, tell_unreadable, watcher
 from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
@@ -16,14 +18,19 @@ from bench.export import folder as exports
 from bench.graph import Run, plan
 from bench.profiles import Profile
 from bench.project import Project, select
+from bench.recipe import Table
 from bench.record import Record
 from bench.registry import SETS
-from bench.run import Summary, todo, walk
+from bench.report.model import Report
+from bench.report.needs import needs
+from bench.report.table import build
+from bench.run import Executor, Summary, left_out, measurable, todo, walk
 from bench.schema import nearest
 from bench.store import Store
 from bench.train import device as devices
 
 
+@needs_a_reader()
 def run(
     name: str,
     profile: Profile,
@@ -37,46 +44,60 @@ def run(
 ) -> None:
     """Train what is missing of a table, or of what one run needs."""
     project = Project.find(data)
-    device = devices.choose(device_name)
+    found = devices.choose_all(device_name)
     library, store, costs = project.library(), project.store(), project.costs()
     chosen = select(library, name, profile, rows, seeds)
     tell_unreadable(library, [chosen.table])
     runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
-    side_by_side = num_at_once(at_once, device, len(runs))
-    end_if_interrupted(carry_out(project, store, costs, chosen.needed, runs, device, side_by_side))
+    each = num_at_once(at_once, found[0], -(-len(runs) // len(found)))
+    executor = begin(project, store, costs, chosen.needed, runs, found, each)
+    tell_left_out(left_out(chosen.needed, store, retry_diverged=retry_diverged))
+    with interruptible(), watcher() as watch:
+        summary = walk([*runs, *measurable(chosen.graph, runs, store)], executor, watch)
+    end_if_interrupted(summary)
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {chosen.table}{shown}` prints the table")
     if profile != "paper":
         records = [record for run in chosen.needed if (record := store.current_record(run)) is not None]
-        here = [record for record in records if record.device == devices.name(device)]
+        here = [record for record in records if record.device == devices.name(found[0])]
         paper = select(library, name, "paper", rows, seeds).needed
-        _full_price(paper, store, costs, here, side_by_side)
+        _full_price(paper, store, costs, here, each * len(found))
 
 
-def carry_out(
+def begin(
     project: Project,
     store: Store,
     costs: Costs,
     needed: Sequence[Run],
     runs: Sequence[Run],
-    device: torch.device,
-    side_by_side: int,
-) -> Summary:
-    """Carry out some runs of those that are ``needed``, and tell how it goes."""
-    executor = make_executor(store, costs, project.data, device, side_by_side, project.plugins)
-    _banner(needed, len(runs), devices.name(device), side_by_side)
+    found: Sequence[torch.device],
+    each: int,
+) -> Executor:
+    """Say which runs of those ``needed`` are to train, and have ready what they need: folders, data, an executor.
+
+    Args:
+        project: where they are carried out.
+        store: of their records.
+        costs: of their networks; those that nobody has counted yet are counted.
+        needed: every run of the plan.
+        runs: what is to be carried out.
+        found: the devices.
+        each: how many runs at a time on each of them.
+    """
+    executor = make_executor(store, costs, project.data, found, each, project.plugins)
+    _banner(needed, len(runs), devices.name(found[0]), each * len(found))
+    if runs:
+        make_ready(project.results)
     if not project.data_was_named:
         fetch(project, runs)
     count_missing(costs, needed)
-    with watcher() as watch:
-        return walk(runs, executor, watch)
+    return executor
 
 
 def end_if_interrupted(summary: Summary) -> None:
     """End the command, where Ctrl-C ended its runs."""
     if summary.ended == "interrupted":
-        print("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
-        sys.exit(130)
+        stop("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
 
 
 def default_profile(device_name: str | None) -> Profile:
@@ -111,7 +132,8 @@ def fetch(project: Project, runs: Sequence[Run]) -> None:
 def _banner(needed: Sequence[Run], count: int, device: str, side_by_side: int) -> None:
     sets, profiles = {run.stage.data.set for run in needed}, sorted({run.profile for run in needed})
     beside = f", {side_by_side} at a time" if side_by_side > 1 else ""
-    print(f"profile {' and '.join(profiles)} on {device}: {count} of {len(needed)} runs to train{beside}")
+    shown = f"profile {' and '.join(profiles)} on {device}" if profiles else device
+    print(f"{shown}: {count} of {len(needed)} runs to train{beside}")
     synthetic = sorted(name for name in sets if SETS[name].synthetic)
     if synthetic:
         print(
@@ -151,6 +173,21 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device_name: str
             f"  {each:11.2e}  {title}",
         )
     print(f"in all {duration(total)}, {flops:.2e} FLOPs")
+    _tell_needs(build(library, table, store, costs), library.table(table))
+
+
+def _tell_needs(report: Report, table: Table) -> None:
+    """How many seeds each verdict needs, at the spread seen so far or at that of the table's other rows."""
+    if all(line.margin is None for line in report.lines):
+        return
+    found = list(needs(report, table))
+    print("\nseeds that a verdict needs, each with a source of its own, for a 95 % interval within twice the margin:")
+    if not found:
+        print("not known yet: no row has two runs in the paper profile")
+    for need in found:
+        seeds = "no number, the spread is too wide" if need.seeds is None else f"{need.seeds} (done: {need.done})"
+        spread = "seen" if need.seen else "typical of this table"
+        print(f"{need.row}: {seeds}; standard deviation {need.sd:.2f} {spread}, margin {need.margin:.3g}")
 
 
 def prepare(sets: Sequence[str], data: Path | None) -> None:

@@ -1,12 +1,16 @@
-"""Reads a few words of a word2vec file of any size with gensim's reader, and offers near words for those it lacks."""
+"""Reads a few words of a word2vec file of any size, and offers near words for those it lacks.
+
+gensim opens the file, packed or not. Its reader would read on until a line or a word ends: in a damaged file in which
+none does, all of it into memory. This one keeps a word with its vector at most.
+"""
 
 import re
 import zlib
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +21,9 @@ Vector = NDArray[np.float32]
 
 _VOCABULARY = 200_000  # words kept for suggestions: files begin with the most frequent
 _DIMENSIONS = 100_000  # more than any vectors have: the header is not one
+_LONGEST_WORD = 10_000  # bytes: more than any word has
+_LONGEST_NUMBER = 50  # bytes of a number in a text file
+_CHUNK = 100 * 1024  # bytes that are read at a time
 _SUGGESTED = 5  # missing words for which near ones are looked up
 
 
@@ -29,7 +36,7 @@ def read_vectors(path: Path, words: Iterable[str]) -> dict[str, Vector]:
     wanted = tuple(dict.fromkeys(words))
     near = _Near(wanted)
     try:
-        vectors = _select(path, _is_binary(path), frozenset(wanted), near)
+        vectors = _select(path, frozenset(wanted), near)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise WordsError(f"{path}: not a complete word2vec file ({error or type(error).__name__})") from error
     missing = [word for word in wanted if word not in vectors]
@@ -68,54 +75,72 @@ def _parts(word: str) -> list[str]:
     return [part for part in re.split(r"[_\-\s]+", word) if part]
 
 
-def _is_binary(path: Path) -> bool:
-    """Whether vectors are stored as bytes, told by the first one; ``ValueError`` for a header that is not one."""
+def _select(path: Path, wanted: frozenset[str], near: _Near) -> dict[str, Vector]:
+    """The wanted vectors; ``EOFError`` if the file ends before its header says so and some were not found."""
     from gensim.utils import open as open_any
 
-    with open_any(str(path), "rb") as file:
-        header = file.readline(100).split()
-        if len(header) != 2 or not all(number.isdigit() for number in header):
-            raise ValueError("it does not begin with the number of words and of dimensions")
-        count, dimensions = map(int, header)
-        if count == 0 or not 0 < dimensions <= _DIMENSIONS:
-            raise ValueError(f"its header promises {count} words of {dimensions} dimensions")
-        first = file.readline(200 + 50 * dimensions).split()
-    try:
-        return len([float(number) for number in first[1:]]) != dimensions
-    except ValueError:
-        return True
-
-
-class _Complete(Exception):  # noqa: N818  (not an error)
-    """Every wanted word has been found."""
-
-
-def _select(path: Path, binary: bool, wanted: frozenset[str], near: _Near) -> dict[str, Vector]:
-    """The wanted vectors among those that gensim reads, by the one method through which its reader keeps a vector."""
-    from gensim.models import KeyedVectors
-
     vectors: dict[str, Vector] = {}
-
-    class Selection(KeyedVectors):  # type: ignore[misc]
-        def __init__(self, vector_size: int, count: int, dtype: Any) -> None:
-            super().__init__(vector_size, 0, dtype)  # room for no vector, however many the file has
-
-        def add_vector(self, key: str, vector: Any) -> int:
-            near.add(key)
-            if key in wanted and key not in vectors:
-                vectors[key] = _checked(key, vector, self.vector_size)
-            if len(vectors) == len(wanted):
-                raise _Complete
-            self.next_index += 1
-            return int(self.next_index - 1)
-
-        def set_vecattr(self, key: str, attr: str, val: Any) -> None:
-            """Word counts are not needed."""
-
-    with suppress(_Complete):
-        # Tools that wrote such files cut words of other alphabets in the middle of a letter: replaced, not fatal.
-        Selection.load_word2vec_format(str(path), binary=binary, unicode_errors="replace")
+    with open_any(str(path), "rb") as file:
+        count, dimensions = _header(file)
+        for word, numbers in islice(_words(file, dimensions), count):
+            near.add(word)
+            if word in wanted and word not in vectors:
+                vectors[word] = _checked(word, numbers, dimensions)
+                if len(vectors) == len(wanted):
+                    return vectors
+            count -= 1
+    if count:
+        raise EOFError(f"{count} words fewer than its header promises")
     return vectors
+
+
+def _header(file: BinaryIO) -> tuple[int, int]:
+    """The numbers of words and of dimensions; ``ValueError`` for a first line that is no header."""
+    header = file.readline(100).split()
+    if len(header) != 2 or not all(number.isdigit() for number in header):
+        raise ValueError("it does not begin with the number of words and of dimensions")
+    count, dimensions = map(int, header)
+    if count == 0 or not 0 < dimensions <= _DIMENSIONS:
+        raise ValueError(f"its header promises {count} words of {dimensions} dimensions")
+    return count, dimensions
+
+
+def _words(file: BinaryIO, dimensions: int) -> Iterator[tuple[str, Any]]:
+    """Each word and its numbers; whether they are text or bytes is told by the first of them."""
+    longest = _LONGEST_WORD + _LONGEST_NUMBER * dimensions
+    first = file.readline(longest)
+    try:
+        binary = len([float(number) for number in first.split()[1:]]) != dimensions
+    except ValueError:
+        binary = True
+    yield from _of_bytes(file, first, dimensions) if binary else _of_text(file, first, longest)
+
+
+def _of_text(file: BinaryIO, line: bytes, longest: int) -> Iterator[tuple[str, list[str]]]:
+    while line:
+        if len(line) == longest:
+            raise ValueError(f"a line of more than {longest:,} bytes")
+        word, *numbers = line.rstrip().decode(errors="replace").split(" ")
+        yield word, numbers
+        line = file.readline(longest)
+
+
+def _of_bytes(file: BinaryIO, chunk: bytes, dimensions: int) -> Iterator[tuple[str, Vector]]:
+    size, start = 4 * dimensions, 0
+    while True:
+        space = chunk.find(b" ", start, start + _LONGEST_WORD)
+        if space == -1 and len(chunk) - start > _LONGEST_WORD:
+            raise ValueError(f"a word of more than {_LONGEST_WORD:,} bytes")
+        if space == -1 or len(chunk) - space - 1 < size:
+            more = file.read(max(_CHUNK, size))
+            if not more:
+                return
+            chunk, start = chunk[start:] + more, 0
+            continue
+        # Some tools end each vector with a line break. Some cut words of other alphabets in the middle of a letter.
+        word = chunk[start:space].decode(errors="replace").lstrip("\n")
+        yield word, np.frombuffer(chunk, np.float32, dimensions, space + 1)
+        start = space + 1 + size
 
 
 def _checked(word: str, values: Any, dimensions: int) -> Vector:

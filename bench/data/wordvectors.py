@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.data.word2vec import read_vectors as read_vectors
 from bench.errors import WordsError
 from bench.schema import nearest
+from bench.text import on_one_line, visible
 
 Matrix = NDArray[np.float64]
 
@@ -73,7 +74,7 @@ def soft_labels(distances: Matrix, reading: Literal["vectors", "rows"]) -> Matri
 
 def write_matrix(path: Path, classes: Sequence[str], matrix: Matrix, provenance: Mapping[str, str]) -> None:
     """A CSV file of a matrix (C, C) between classes: ``# key: value`` lines, the class names, six decimals."""
-    comments = [f"# {key}: {value}" for key, value in provenance.items()]
+    comments = [f"# {key}: {on_one_line(visible(value))}" for key, value in provenance.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*comments, *_lines(classes, matrix)]) + "\n", encoding="utf-8", newline="\n")
 

@@ -1,5 +1,6 @@
 """Where runs are carried out: the one place that chooses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ MOST_ON_CPU = 8
 
 
 def num_at_once(asked: int | None, device: torch.device, count: int) -> int:
-    """How many of ``count`` runs are in progress at a time, at most.
+    """How many of ``count`` runs are in progress on a device at a time, at most.
 
     On a CPU, small networks gain more from a second run than from a second thread.
     """
@@ -26,23 +27,31 @@ def num_at_once(asked: int | None, device: torch.device, count: int) -> int:
 
 
 def make_executor(
-    store: Store, costs: Costs, folder: Path, device: torch.device, at_once: int, plugins: Path | None = None
+    store: Store,
+    costs: Costs,
+    folder: Path,
+    devices: Sequence[torch.device],
+    at_once: int,
+    plugins: Path | None = None,
 ) -> Inline | Processes:
-    """An executor of so many runs at a time: worker processes on a CPU, else this process, by streams on a GPU.
+    """An executor of so many runs at a time on each device: by streams on a GPU, by worker processes on a CPU.
 
-    Several processes share the cores: this one's threads are set to a worker's share, so that the device has the name
-    here that it gets in their records.
+    One GPU is served by this process, each of several by a worker. Several processes share the cores: this one's
+    threads are set to a worker's share, so that the device has the name here that it gets in their records.
 
     Args:
         store: where sources are taken from and records go.
         costs: multiply-adds of the networks, for the records' FLOPs.
         folder: where data sets lie.
-        device: where runs are carried out.
-        at_once: how many at a time, at most.
+        devices: where runs are carried out.
+        at_once: how many at a time on each, at most.
         plugins: the folder of plug-ins, which other processes have to load.
     """
-    if device.type == "cpu" and at_once > 1:
-        threads = max(1, min(torch.get_num_threads(), cores() // at_once))
-        torch.set_num_threads(threads)
-        return Processes(store, costs, folder, count=at_once, threads=threads, plugins=plugins)
-    return Inline(Local(store, costs, Builder(folder, device), at_once), at_once)
+    device, each = devices[0], at_once
+    if device.type == "cpu":
+        devices, each = [device] * at_once, 1
+    if len(devices) == 1:
+        return Inline(Local(store, costs, Builder(folder, device), each), each)
+    threads = max(1, min(torch.get_num_threads(), cores() // len(devices)))
+    torch.set_num_threads(threads)
+    return Processes(store, costs, folder, devices=devices, threads=threads, each=each, plugins=plugins)

@@ -77,7 +77,8 @@ def _synthesis(run: Run, device: torch.device) -> Estimate:
 
 def _training(run: Run, device: torch.device) -> Estimate:
     """Time a few warm steps and a test batch; a run is that times its steps and epochs."""
-    batch, images, tests = run.stage.schedule.batch, images_of(run, "train"), images_of(run, "test")
+    images, tests = images_of(run, "train"), images_of(run, "test")
+    batch = min(run.stage.schedule.batch, images)
     loaders = _noise(run, batch, device), _noise(run, min(TEST_BATCH, tests), device)
     teachers = [make_network(teacher) for teacher in run.teachers]
     job = make_job(run, fresh_networks(run), teachers, *loaders, device, Path(), {})

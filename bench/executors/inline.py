@@ -69,9 +69,13 @@ class Inline:
         if not self.active and not self.ended:
             raise ValueError("no run was submitted")
         while not self.ended:
-            for active in [*self.active]:
-                self._step(active)
+            self.turn()
         return self.ended.pop(0)
+
+    def turn(self) -> None:
+        """Carry out one step of each run; those that end are in ``ended``."""
+        for active in [*self.active]:
+            self._step(active)
 
     def stop(self) -> None:
         """Give up what is in progress."""

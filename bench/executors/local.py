@@ -11,6 +11,8 @@ from bench.build import Builder, Inputs
 from bench.cost import Costs, training_flops
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
+from bench.methods.base import Method
+from bench.networks.modules.base import fuses
 from bench.project import no_weights
 from bench.provenance import commit, libraries
 from bench.recipe.model import teacher_edge
@@ -18,7 +20,9 @@ from bench.record import Record
 from bench.store import Store
 from bench.train import artifacts
 from bench.train import device as devices
-from bench.train.engine import Job, train
+from bench.train.engine import train
+from bench.train.fidelity import fidelity
+from bench.train.job import Job
 from bench.train.progress import Coroutine, Progress, capture_warnings
 from bench.train.results import Outcome, ensembles
 from bench.train.synthesis import synthesise
@@ -115,8 +119,18 @@ class Local:
 
     def _evaluate(self, request: _Request) -> Coroutine[tuple[str, Outcome]]:
         yield
+        if request.run.fidelity:
+            return "float64", self._fidelity(request)
         logits = {int(seed): artifacts.logits(own).numpy() for seed, own in request.inputs.tensors.items()}
         return "float64", ensembles(logits, self.builder.test_labels(request.run), request.run.ensemble or 1)
+
+    def _fidelity(self, request: _Request) -> Outcome:
+        logits = {edge: artifacts.logits(own).numpy() for edge, own in request.inputs.tensors.items()}
+        method = request.run.stage.method
+        similarity = method.class_similarity() if isinstance(method, Method) else None
+        labels = self.builder.test_labels(request.run)
+        entry = fidelity(logits["student"], labels, logits.get("teacher"), similarity)
+        return Outcome("done", [], [entry], {}, 0.0)
 
     def _record(self, request: _Request, precision: str, outcome: Outcome, messages: list[str]) -> Record:
         run = request.run
@@ -136,12 +150,13 @@ class Local:
             seconds=round(outcome.seconds, 3),
             flops=training_flops(run, self.costs, len(outcome.curve)),
             peak_memory=devices.peak_memory(self.device),
-            libraries=libraries(),
+            libraries=libraries() | devices.cudnn(self.device),
             commit=commit(),
             warnings=messages,
             taken=request.inputs.taken,
             artifact=None,
             side_by_side=self.side_by_side,
+            fused=fuses(self.device) if self.device.type == "cuda" else None,
             plugins=registry.described(run.versions),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             replica=self.store.replica(run),

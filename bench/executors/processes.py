@@ -1,4 +1,4 @@
-"""Runs side by side on a CPU, each in a worker process: small networks gain little from a second thread.
+"""Runs in worker processes: one on a CPU, where small networks gain little from a second thread; a few on each GPU.
 
 A worker has one pipe to this process, shared with no one, so that a worker that is killed can block nobody.
 """
@@ -47,14 +47,14 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Arguments:
-    """What a worker is told when it starts; ``results`` are the folders of the store."""
+    """What a worker is told when it starts; ``results`` are the folders of the store, ``each`` its runs at a time."""
 
     results: Sequence[Path]
     costs: Costs
     folder: Path
     plugins: Path | None
     threads: int
-    count: int
+    each: int
 
 
 @dataclass(frozen=True)
@@ -65,36 +65,46 @@ class _Task:
 
 
 class Processes:
-    """Carries out runs on the CPU, in worker processes that start when they are needed.
+    """Carries out runs in worker processes that start when they are needed.
 
     Args:
         store: where sources are taken from and records go.
         costs: multiply-adds of the networks, for the record's FLOPs.
         folder: where data sets lie; nothing is downloaded into it.
-        count: how many processes at most.
-        threads: of each.
+        devices: of each worker; several may have the same.
+        threads: of each worker.
+        each: how many runs a worker has at a time, at most.
         plugins: the folder of plug-ins, without which no worker could take their runs.
     """
 
     def __init__(
-        self, store: Store, costs: Costs, folder: Path, *, count: int, threads: int, plugins: Path | None = None
+        self,
+        store: Store,
+        costs: Costs,
+        folder: Path,
+        *,
+        devices: Sequence[torch.device],
+        threads: int,
+        each: int = 1,
+        plugins: Path | None = None,
     ) -> None:
-        self.store, self.count = store, count
-        self.arguments = _Arguments(store.folders, costs, folder, plugins, threads, count)
+        self.store, self.devices = store, devices
+        self.arguments = _Arguments(store.folders, costs, folder, plugins, threads, each)
         self.workers: list[_Worker] = []
-        self.tasks: list[_Task] = []
+        self.tasks: dict[str, _Task] = {}  # by the key of the run
 
     @property
     def room(self) -> bool:
-        """Whether a worker is idle or yet to be started."""
-        return len(self.tasks) < self.count
+        """Whether a worker can take one more run, or is yet to be started."""
+        return len(self.tasks) < len(self.devices) * self.arguments.each
 
     def submit(self, run: Run, progress: Progress, deadline: float | None) -> None:
-        """Hand the run to an idle worker, or to a new one."""
-        busy = {task.worker for task in self.tasks}
-        idle = [worker for worker in self.workers if worker not in busy]
-        task = _Task(idle[0] if idle else self._start(), run, progress)
-        self.tasks.append(task)
+        """Hand the run to the worker that has least to do: an idle one, or a new one while there are devices."""
+        busy = [task.worker for task in self.tasks.values()]
+        least = min(self.workers, key=busy.count, default=None)
+        if least is None or (least in busy and len(self.workers) < len(self.devices)):
+            least = self._start()
+        task = self.tasks[run.key] = _Task(least, run, progress)
         try:
             task.worker.pipe.send((run, deadline))
         except OSError:
@@ -103,7 +113,9 @@ class Processes:
     def _start(self) -> _Worker:
         spawn = get_context("spawn")
         ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=_work, args=(theirs, self.arguments), daemon=True)
+        device = self.devices[len(self.workers)]
+        side_by_side = self.arguments.each * self.devices.count(device)
+        process = spawn.Process(target=_work, args=(theirs, self.arguments, device, side_by_side), daemon=True)
         # Ctrl-C in a terminal reaches all processes. Workers inherit that it is ignored: this process stops them.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -117,19 +129,19 @@ class Processes:
     def wait(self) -> tuple[Run, Record | None]:
         """Tell what the workers say until a run ends; DeviceError if a worker was killed."""
         while True:
-            ready = connection.wait([task.worker.pipe for task in self.tasks])
-            for task in [task for task in self.tasks if task.worker.pipe in ready]:
+            busy = {task.worker: task for task in self.tasks.values()}
+            ready = connection.wait([worker.pipe for worker in busy])
+            for worker in [worker for worker in busy if worker.pipe in ready]:
                 try:
-                    what, value = task.worker.pipe.recv()
+                    key, what, value = worker.pipe.recv()
                 except (EOFError, OSError):
-                    raise _lost(task) from None
+                    raise _lost(busy[worker]) from None
                 if what == "failed":
                     raise value
                 if what == "ended":
-                    self.tasks.remove(task)
                     self.store.refresh()
-                    return task.run, value
-                getattr(task.progress, what)(*value)
+                    return self.tasks.pop(key).run, value
+                getattr(self.tasks[key].progress, what)(*value)
 
     def stop(self) -> None:
         """End every worker, within a moment."""
@@ -158,24 +170,45 @@ def _lost(task: _Task) -> DeviceError:
 # In a worker.
 
 
-def _work(pipe: "Connection[Any, Any]", given: _Arguments) -> None:
+def _work(pipe: "Connection[Any, Any]", given: _Arguments, device: torch.device, side_by_side: int) -> None:
     """Carry out the runs that come through the pipe, until the worker is told to end or its parent is gone."""
     # An exception, so that a file that is half written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(given.threads)
-    registry.load_plugins(given.plugins)
-    local = Local(Store(*given.results), given.costs, Builder(given.folder, torch.device("cpu")), given.count)
-    inline = Inline(local)
+    registry.load_plugins(given.plugins)  # a run that comes through the pipe may need them
     with suppress(EOFError, BrokenPipeError):
+        try:
+            inline = _executor(given, device, side_by_side)
+        except (KdbenchError, OSError) as error:
+            pipe.send((None, "failed", error))
+            return
         while True:
-            run, deadline = pipe.recv()
-            local.store.refresh()
             try:
-                inline.submit(run, _Teller(pipe), deadline)
-                pipe.send(("ended", inline.wait()[1]))
-            except KdbenchError as error:
-                pipe.send(("failed", error))
+                _take(pipe, inline)
+                inline.turn()
+            except (KdbenchError, OSError) as error:
+                pipe.send((None, "failed", error))
+            while inline.ended:
+                run, record = inline.ended.pop()
+                pipe.send((run.key, "ended", record))
+    # The parent is gone: what is left to do on the way out is not to be interrupted.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _take(pipe: "Connection[Any, Any]", inline: Inline) -> None:
+    """Begin the runs that there are and that there is room for; with nothing else to do, wait for one."""
+    while inline.room and (not inline.active or pipe.poll()):
+        run, deadline = pipe.recv()
+        inline.store.refresh()
+        inline.submit(run, _Teller(pipe, run.key), deadline)
+
+
+def _executor(given: _Arguments, device: torch.device, side_by_side: int) -> Inline:
+    torch.set_num_threads(given.threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    local = Local(Store(*given.results), given.costs, Builder(given.folder, device), side_by_side)
+    return Inline(local, given.each)
 
 
 def _end_with_parent() -> None:
@@ -189,18 +222,18 @@ def _end_with_parent() -> None:
 class _Teller:
     """Sends the progress of a run through the pipe, steps at most ten times a second."""
 
-    def __init__(self, pipe: "Connection[Any, Any]") -> None:
-        self.pipe, self.sent = pipe, 0.0
+    def __init__(self, pipe: "Connection[Any, Any]", key: str) -> None:
+        self.pipe, self.key, self.sent = pipe, key, 0.0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         if time.monotonic() - self.sent >= STEP_SECONDS or step == steps:
             self.sent = time.monotonic()
-            self.pipe.send(("step", (epoch, step, steps)))
+            self.pipe.send((self.key, "step", (epoch, step, steps)))
 
     def epoch(
         self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
     ) -> None:
-        self.pipe.send(("epoch", (entry, epochs, images_per_second, seconds_left)))
+        self.pipe.send((self.key, "epoch", (entry, epochs, images_per_second, seconds_left)))
 
     def warn(self, message: str) -> None:
-        self.pipe.send(("warn", (message,)))
+        self.pipe.send((self.key, "warn", (message,)))

@@ -103,7 +103,7 @@ class Preprocess:
                 f"images are uint8 (N, H, W, {len(self.mean)}), these are {pixels.dtype} {tuple(pixels.shape)}"
             )
         rows = (torch.tensor(own, dtype=torch.float32, device=pixels.device) for own in (self.mean, self.std))
-        mean, std = (own.repeat(pixels.shape[2]) for own in rows)
+        mean, std = (own.repeat(pixels.shape[1] * pixels.shape[2]) for own in rows)
         return normalise(pixels.permute(0, 3, 1, 2), mean, std, self.dtype)
 
 

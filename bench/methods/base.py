@@ -135,6 +135,10 @@ class Method(Component):
         """
         raise NotImplementedError
 
+    def class_similarity(self) -> NDArray[np.float64] | None:
+        """What it takes for the similarity of the classes (C, C), if it does; read from a file, without torch."""
+        return None
+
     def after_step(self, batch: Batch, outputs: Outputs) -> None:
         """What it does after the networks were updated, as a moving average does; without gradients, in place."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import RecipeError
 from bench.methods.base import Synthesiser
 from bench.methods.losses import log_probabilities
 from bench.schema import Positive, PositiveInt
@@ -59,6 +60,13 @@ class DataImpressions(Synthesiser):
     temperature: Positive
 
     name: ClassVar[str] = "data_impressions"
+
+    def check(self) -> None:
+        """There is a scaling; ten million images of 32 x 32 pixels are 60 GB in memory."""
+        if not self.scalings:
+            raise RecipeError("scalings: at least one")
+        if self.count > 10_000_000:
+            raise RecipeError(f"count: at most 10,000,000 images, got {self.count}")
 
     def classes(self, n: int) -> NDArray[np.int64]:
         """One class after the other."""

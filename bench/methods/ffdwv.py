@@ -32,6 +32,10 @@ class FFDWV(Method):
         """Row y is the soft label of class y: (C, C) of distances (C, C); each row sums to 1."""
         return soft_labels(distances, self.reading)
 
+    def class_similarity(self) -> Matrix | None:
+        """FFDWV's soft labels (C, C), of the control too."""
+        return FFDWV.soft_labels(self, read_distances(self.words.file).matrix)
+
     def parts(self, setup: Setup) -> "nn.Module":
         """The soft labels of the words' distances; WordsError where those are between other classes."""
         words = read_distances(self.words.file)

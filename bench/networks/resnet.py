@@ -14,6 +14,8 @@ Block = Literal["basic", "bottleneck"]
 Shortcut = Literal["A", "B"]
 
 CONVOLUTIONS: dict[Block, int] = {"basic": 2, "bottleneck": 3}
+# Published: 1,202 layers (He et al.) and 20 times the width (Zagoruyko and Komodakis).
+DEEPEST, WIDEST = 10_000, 100
 EXPANSION: dict[Block, int] = {"basic": 1, "bottleneck": 4}
 
 
@@ -35,6 +37,10 @@ class ResNet(Network):
 
     def check(self) -> None:
         """There is such a depth for this block, and the width gives whole numbers of planes."""
+        if self.depth > DEEPEST or self.width > WIDEST:
+            raise RecipeError(
+                f"a depth of at most {DEEPEST:,} and a width of at most {WIDEST}; none was ever trained so"
+            )
         _ = self.blocks, self.planes
 
     @property

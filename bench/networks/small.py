@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from bench.errors import RecipeError
 from bench.networks.base import Network
 from bench.schema import PositiveInt
 
@@ -45,6 +46,11 @@ class MLP(Network):
     hidden: PositiveInt
 
     name: ClassVar[str] = "mlp"
+
+    def check(self) -> None:
+        """A million units of an image of 32 x 32 pixels have 12 GB of weights."""
+        if self.hidden > 1_000_000:
+            raise RecipeError(f"hidden: at most 1,000,000 units, got {self.hidden}")
 
     def build(self, classes: int, channels: int, size: int) -> "nn.Module":
         """The module."""

@@ -13,6 +13,8 @@ from bench.schema import PositiveInt, entries, fault, read
 # Keys that say the same thing in several ways: an inner layer's one takes the place of all of an outer one's.
 _INSTEAD = ({"epochs"}, {"iterations"}), ({"decay"}, {"drops", "gamma"})
 
+_PERCENTAGES = {*get_args(Quality), "ensemble"}
+
 
 def merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
     """A block's keys, the inner layer's over the outer's."""
@@ -34,22 +36,26 @@ def unknown(node: Node, noun: str, name: str, known: Iterable[str]) -> UnknownCo
     return UnknownComponent(f"{error}{broken}")
 
 
-def cells(node: Node, noun: str, quality: str) -> dict[str, Cell]:
-    """Published numbers; a bare number is enough for what is counted rather than measured."""
-    cells = {}
+def cells(row: dict[str, Node], noun: str, quality: str) -> dict[str, Cell]:
+    """Published numbers of a row; a bare number is enough for what is counted rather than measured.
+
+    A row that waits may also have what no column can show.
+    """
+    node, noun, cells = row["published"], f"{noun}.published", dict[str, Cell]()
     if isinstance(node, ScalarNode):
         raise fault(node, f"{noun}: expected N/A or keys and values, got {node.value or 'nothing'}")
     nodes = entries(node, noun)
-    schema.require(nodes, get_args(Metric), (), node, noun)
+    schema.require(nodes, (*get_args(Metric), *(["seconds"] if "waits" in row else [])), (), node, noun)
     for metric, item in nodes.items():
         bare = isinstance(item, ScalarNode)
         if metric in get_args(Quality) and metric != quality:
             raise fault(item, f"{noun}: this table's metric is {quality!r}, not {metric!r}")
         if bare and metric == quality:
             raise fault(item, f"{noun}.{metric}: give value, spread, meaning, n, source and protocol")
-        cells[metric] = (
-            Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
-        )
+        cell = Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
+        if cell.value < 0 or (metric in _PERCENTAGES and cell.value > 100):
+            raise fault(item, f"{noun}.{metric}: {cell.value:g} is no {metric}")
+        cells[metric] = cell
     return cells
 
 
@@ -71,6 +77,16 @@ def priorities(node: Node | None, count: int, noun: str) -> tuple[float, ...]:
     if len(values) != count:
         raise fault(node, f"{noun}.priority: {count} seeds but {len(values)} numbers")
     return values
+
+
+def sources(node: Node | None, seeds: tuple[int, ...], noun: str) -> dict[int, int]:
+    """By seed, what ``source`` stands for in a row's stages; empty where the row does not say."""
+    if node is None:
+        return {}
+    values: tuple[int, ...] = read(tuple[PositiveInt, ...], node, f"{noun}.sources")
+    if len(values) != len(seeds):
+        raise fault(node, f"{noun}.sources: {len(seeds)} seeds but {len(values)} numbers")
+    return dict(zip(seeds, values, strict=True))
 
 
 def nets(node: Node | None, seeds: int, noun: str) -> int:

@@ -1,7 +1,9 @@
 """All tables of a folder of recipes, with the references between their rows checked."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import registry
 from bench.errors import RecipeError, UsageError
@@ -9,6 +11,11 @@ from bench.methods.base import Method
 from bench.recipe.model import Ref, Row, Stage, Table
 from bench.recipe.reader import read_table
 from bench.schema import nearest
+
+# A run is handed to a worker process with all that it takes from: Python pickles about 300 such within each other.
+LONGEST_CHAIN = 100
+# What of a stage's data says which images it trains on.
+_SEEN = ("set", "train", "validation")
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,8 @@ class Library:
         row = self.row(ref)
         if not row.stages:
             raise RecipeError(f"{ref.location}: row {ref.row!r} {row.unreadable or 'trains nothing'}")
-        if ref.seed is not None and ref.seed not in row.seeds:
-            raise RecipeError(
-                f"{ref.location}: row {ref.row!r} has no seed {ref.seed}; its seeds are {list(row.seeds)}"
-            )
+        if isinstance(ref.seed, int):
+            _check_seed(ref, ref.seed, row)
         stages = {s.name: s for s in row.stages}
         if ref.stage and ref.stage not in stages:
             raise RecipeError(
@@ -76,35 +81,108 @@ def load(*folders: Path) -> Library:
             tables[table.name] = table
     library = Library(tables)
     _mark_unreadable(library)
-    for stage in (stage for table in tables.values() for row in table.rows.values() for stage in row.stages):
-        for edge, ref in stage.edges.items():
-            _check_acyclic(library, ref, ())
-            _check_fits(stage, edge, ref, library.stage(ref))
+    rows = [(table, row) for table in tables.values() for row in table.rows.values()]
+    _check_chains(library, [stage for _, row in rows for stage in row.stages])
+    for table, row in rows:
+        _check_comparison(library, table, row)
+        _check_baseline(library, row)
+        for stage in row.stages:
+            for edge, ref in stage.edges.items():
+                _check_fits(stage, edge, ref, library.stage(ref))
+                for source in row.sources.values() if ref.seed == "source" else ():
+                    _check_seed(ref, source, library.row(ref))
     return library
+
+
+def _check_seed(ref: Ref, seed: int, row: Row) -> None:
+    if seed not in row.seeds:
+        raise RecipeError(f"{ref.location}: row {ref.row!r} has no seed {seed}; its seeds are {list(row.seeds)}")
+
+
+def _check_baseline(library: Library, row: Row) -> None:
+    """A baseline is of the same network, tested on the same images, as a row with a teacher."""
+    if row.baseline is None or not row.stages:
+        return
+    other = library.stage(row.baseline)
+    if not row.stages[-1].teachers:
+        raise RecipeError(f"{row.baseline.location}: row {row.name}.baseline: the row has no teacher to agree with")
+    if (other.networks[0], other.data.set, other.data.test) != (
+        row.stages[-1].networks[0],
+        row.stages[-1].data.set,
+        row.stages[-1].data.test,
+    ):
+        raise RecipeError(
+            f"{row.baseline.location}: row {row.name}.baseline: {row.baseline.row!r} has another network or other test"
+            " images"
+        )
+
+
+def _check_comparison(library: Library, table: Table, row: Row) -> None:
+    """What a published number is compared with is a published number too."""
+    if row.compared_with is None:
+        return
+    for one in (row, library.row(row.compared_with)):
+        if table.metric not in one.published and not one.unreadable:
+            raise RecipeError(f"{row.location}: row {row.name}.compared_with: {one.name!r} publishes no {table.metric}")
 
 
 def _mark_unreadable(library: Library) -> None:
     """Rows that take from an unreadable one cannot be read either, nor those that take from them."""
-    spread = True
-    while spread:
-        spread = False
-        for table in library.tables.values():
-            for name, row in table.rows.items():
-                for ref in [ref for stage in row.stages for ref in stage.edges.values()]:
-                    why = library.row(ref).unreadable
-                    if why and row.stages:
-                        table.rows[name] = row = replace(
-                            row, stages=(), unreadable=f"it takes from {_told(ref)}: {why}"
-                        )
-                        spread = True
+    takers: dict[tuple[str, str], list[tuple[Table, str, Ref]]] = {}
+    for table in library.tables.values():
+        for row in table.rows.values():
+            for ref in (ref for stage in row.stages for ref in stage.edges.values()):
+                library.row(ref)
+                takers.setdefault((ref.table, ref.row), []).append((table, row.name, ref))
+    spread = list(library.unreadable)
+    for place in spread:
+        for table, name, ref in takers.get(place, []):
+            if table.rows[name].stages:
+                why = f"it takes from {_told(ref)}: {library.row(ref).unreadable}"
+                table.rows[name] = replace(table.rows[name], stages=(), unreadable=why)
+                spread.append((table.name, name))
 
 
-def _check_acyclic(library: Library, ref: Ref, path: tuple[Ref, ...]) -> None:
-    if ref in path:
-        cycle = (*path[path.index(ref) :], ref)
-        raise RecipeError(f"{ref.location}: a run would take from itself: {' takes from '.join(map(_told, cycle))}")
-    for edge in library.stage(ref).edges.values():
-        _check_acyclic(library, edge, (*path, ref))
+def _check_chains(library: Library, stages: Iterable[Stage]) -> None:
+    """No run takes from itself, and no chain is longer than can be carried out; each stage is looked at once.
+
+    A walk with a list of its own: a chain may be longer than Python can call.
+    """
+    lengths: dict[int, int] = {}  # by the stage itself: how many runs the longest chain has that ends in it
+    for first in stages:
+        path = [] if id(first) in lengths else [_Step(first, None, iter(first.edges.values()))]
+        while path:
+            stage, _, edges = path[-1]
+            ref = next(edges, None)
+            if ref is None:
+                path.pop()
+                lengths[id(stage)] = 1 + max((lengths[id(library.stage(r))] for r in stage.edges.values()), default=0)
+                if lengths[id(stage)] > LONGEST_CHAIN:
+                    raise RecipeError(
+                        f"{stage.location}: this is run {LONGEST_CHAIN + 1} of a chain in which each takes from the one"
+                        f" before; {LONGEST_CHAIN} at most"
+                    )
+                continue
+            source = library.stage(ref)
+            _check_acyclic(path, source, ref)
+            if id(source) not in lengths:
+                path.append(_Step(source, ref, iter(source.edges.values())))
+
+
+class _Step(NamedTuple):
+    """A stage on the way, the edge by which it was reached, and the edges that are still to be followed."""
+
+    stage: Stage
+    by: Ref | None
+    edges: Iterator[Ref]
+
+
+def _check_acyclic(path: Sequence[_Step], source: Stage, ref: Ref) -> None:
+    on = next((i for i, step in enumerate(path) if step.stage is source), None)
+    if on is not None:
+        cycle = [*(step.by for step in path[on + 1 :] if step.by), ref]
+        told = " takes from ".join(map(_told, [*cycle, cycle[0]]))
+        raise RecipeError(f"{cycle[0].location}: a run would take from itself: {told}")
 
 
 def _told(ref: Ref) -> str:
@@ -121,6 +199,11 @@ def _check_fits(stage: Stage, edge: str, ref: Ref, source: Stage) -> None:
         raise RecipeError(
             f"{ref.location}: {_told(ref)} is trained on {source.data.set}, whose classes or channels are not"
             f" those of {stage.data.set}"
+        )
+    if stage.data.validation and any(getattr(stage.data, key) != getattr(source.data, key) for key in _SEEN):
+        raise RecipeError(
+            f"{ref.location}: {_told(ref)} is not trained on the images of this stage, so it may have seen those that"
+            " are held out here; give both the same 'set', 'train' and 'validation' under 'data'"
         )
     if edge == "init" and any(network != source.networks[0] for network in stage.networks):
         raise RecipeError(

@@ -11,10 +11,10 @@ from bench.methods.base import Method, Synthesiser
 from bench.networks.base import Initial, Network
 from bench.optimizers import Optimizer
 from bench.schedules import Schedule
-from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
+from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble"]
+Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble", "fidelity"]
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -26,10 +26,18 @@ class Subset:
     fraction: Fraction | None = field(default=None, metadata=ALWAYS_IN_KEY)
     per_class: PositiveInt | None = field(default=None, metadata=ALWAYS_IN_KEY)
 
+    def size(self, whole: int, classes: int) -> int:
+        """How many images it has, of a ``whole`` set of so many ``classes``."""
+        return self.per_class * classes if self.per_class else round((self.fraction or 0) * whole)
+
 
 @dataclass(frozen=True)
 class Data:
-    """The set, its partition, and its modification; ``mean`` and ``std`` are a channel's, of pixels in 0 to 1."""
+    """The set, its partition, and its modification; ``mean`` and ``std`` are a channel's, of pixels in 0 to 1.
+
+    ``validation`` is a part of the training images ``train`` that is held out: a run trains on the others and is
+    measured on that part, and sees no image of the test set. With it one chooses what no table states.
+    """
 
     set: str
     train: Literal["all"] | Subset
@@ -37,18 +45,31 @@ class Data:
     crop_padding: NonNegativeInt
     padding_mode: Literal["constant", "reflect"]
     flip: bool
-    mean: tuple[float, ...]
+    mean: tuple[Share, ...]
     std: tuple[Positive, ...]
+    validation: Subset | None = None
+
+    def sizes(self, train: int, test: int, classes: int) -> tuple[int, int]:
+        """How many images are trained on and how many tested on, of a set that has so many."""
+        own, other = (
+            whole if part == "all" else part.size(whole, classes)
+            for part, whole in ((self.train, train), (self.test, test))
+        )
+        held_out = self.validation.size(own, classes) if self.validation else 0
+        return own - held_out, held_out or other
 
 
 @dataclass(frozen=True)
 class Ref:
-    """An edge to another run: ``[table/]row[.stage]#seed``; seed None is ``#same``. ``location`` is file:line."""
+    """An edge to another run: ``[table/]row[.stage]#seed``; seed None is ``#same``. ``location`` is file:line.
+
+    ``#source`` is the source of the row's seed, see :class:`Row`.
+    """
 
     table: str
     row: str
     stage: str
-    seed: int | None
+    seed: int | Literal["source"] | None
     location: str
 
 
@@ -84,7 +105,7 @@ class Stage:
     teachers: tuple[Ref, ...] = field(default=(), metadata=_edge("teacher"))
     init: Ref | None = field(default=None, metadata=_edge())
     transfer_set: Ref | None = field(default=None, metadata=_edge())
-    seed: PositiveInt | None = field(default=None, metadata=NEVER_IN_KEY)
+    seed: PositiveInt | Literal["source"] | None = field(default=None, metadata=NEVER_IN_KEY)
     teacher_cache: Literal["auto", "off"] = field(default="auto", metadata=NEVER_IN_KEY)
     location: str = field(default="", metadata={**NEVER_IN_KEY, "recipe_key": None})
 
@@ -118,7 +139,10 @@ STAGE_KEYS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A published number: its spread and what that means, how many runs, where it stands, which epoch it is of."""
+    """A published number: its spread and what that means, how many runs, where it stands, which epoch it is of.
+
+    ``nets`` are the single networks behind a mean, where the paper prints them: numbers without a verdict of their own.
+    """
 
     value: float
     source: str
@@ -127,15 +151,24 @@ class Cell:
     spread: NonNegative | None = None
     meaning: Literal["sd", "se", "half-range", "unknown"] = "unknown"
     note: str | None = None
+    nets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of a table; without stages it is printed as not available, as in the paper.
 
-    One that is ``unreadable``, for want of a plug-in, has no stages either: that is why.
+    One that is ``unreadable``, for want of a plug-in, has no stages either: that is why. One that ``waits``, and says
+    for what, has published numbers all the same.
 
     ``nets`` is how many networks the paper trained for its row, one a seed, whatever the number of our ``seeds``.
+    ``sources`` gives, by seed, what ``source`` stands for in its stages: the seed of a teacher, or of a first stage, of
+    which the paper has one for all its networks.
+
+    A row may name others: ``compared_with`` one whose published number its own is set against in the paper,
+    ``hypothesis_of`` the scored one that this unscored row might explain, ``bounded_by`` an unscored one with the same
+    network, trained until it gets no better, ``baseline`` one whose networks were trained alone, beside which its
+    students' agreement with their teacher is shown.
     """
 
     name: str
@@ -146,12 +179,18 @@ class Row:
     report: Literal["first", "mean"]
     priority: tuple[float, ...]
     nets: int = 1
+    sources: Mapping[int, int] = field(default_factory=dict)
     published: dict[str, Cell] = field(default_factory=dict)
     unscored: str | None = None
+    waits: str | None = None
     assumed: dict[str, str] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unreadable: str | None = None
+    compared_with: Ref | None = None
+    hypothesis_of: str | None = None
+    bounded_by: str | None = None
+    baseline: Ref | None = None
     location: str = ""
 
 
@@ -172,13 +211,17 @@ class Words:
 class Claim:
     """A sentence of the paper that says that row ``better`` beats row ``worse``; both name rows of this table.
 
-    Of ``alike: ensembles`` it says instead that the rows' ensembles are within the margin of each other.
+    Of ``alike: ensembles`` it says instead that the rows' ensembles are within the margin of each other, of ``alike:
+    rows`` that their means are. One that ``waits``, and says for what, is not tested yet. One that is ``ours`` is a
+    sentence that the paper does not have.
     """
 
     text: str
     better: str
     worse: str
-    alike: Literal["ensembles"] | None = None
+    alike: Literal["ensembles", "rows"] | None = None
+    waits: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,18 @@ from bench.recipe.model import (
 )
 from bench.schedules import Decay, Schedule, Steps
 from bench.schema import Distances, entries, fault, named, read
+from bench.text import clipped
 
 C = TypeVar("C", bound=Component)
 
 ROW_KEYS = (
     *STAGE_KEYS,
     *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
-    *("unscored", "assumed", "deviations", "notes"),
+    *("unscored", "waits", "assumed", "deviations", "notes", "sources"),
+    *("compared_with", "hypothesis_of", "bounded_by", "baseline"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
+WAITING_KEYS = (*UNAVAILABLE_KEYS, "waits")
 TABLE_KEYS = (
     *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "nets", "networks", "words"),
     *("data", "schedule", "optimizer", "precision", "initial", "assumed", "deviations", "claims", "rows"),
@@ -48,6 +51,8 @@ def read_table(path: Path, shown: str) -> Table:
     nodes = entries(root, "table")
     schema.require(nodes, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
     reader = _Reader(nodes, path, shown)
+    if not nodes["rows"].value:
+        raise fault(nodes["rows"], "rows: at least one")
     rows = {name: reader.row(name, node) for name, node in named(entries(nodes["rows"], "rows"), "rows").items()}
     table = Table(
         name=reader.name,
@@ -56,7 +61,7 @@ def read_table(path: Path, shown: str) -> Table:
         metric=reader.metric,
         columns=read(tuple[Metric, ...], nodes["columns"], "columns"),
         grouped_by=read(str, nodes["grouped_by"], "grouped_by"),
-        margin=read(schema.Positive, nodes["margin"], "margin"),
+        margin=read(schema.Margin, nodes["margin"], "margin"),
         words=reader.optional("words", dict[str, Words], {}),
         rows=rows,
         claims=reader.optional("claims", tuple[Claim, ...], ()),
@@ -66,8 +71,9 @@ def read_table(path: Path, shown: str) -> Table:
         location=blocks.location(nodes["table"]),
     )
     checks.check_claims(table, nodes)
+    checks.check_named_rows(table)
     if not any(row.unreadable for row in rows.values()):
-        checks.check_assumed(nodes, [stage for row in rows.values() for stage in row.stages], "assumed")
+        checks.check_assumed(nodes, rows.values(), "assumed")
     return table
 
 
@@ -102,10 +108,15 @@ class _Reader:
 
     def _distances(self, name: str, node: Node) -> Distances:
         words = read(Words, node, f"words.{name}")
+        if empty := [label for label, word in words.labels.items() if not word]:
+            raise fault(node, f"words.{name}.labels: class {empty[0]!r} has no word")
         file = self.folder / words.distances
-        if not file.is_file():
-            raise fault(node, f"words.{name}: there is no file {words.distances!r} beside this recipe")
-        return Distances(name, file, digest_of(file))
+        try:
+            if not file.is_file():
+                raise fault(node, f"words.{name}: there is no file {words.distances!r} beside this recipe")
+            return Distances(name, file, digest_of(file))
+        except OSError as error:
+            raise fault(node, f"words.{name}: {clipped(words.distances)}: {error.strerror}") from None
 
     def row(self, name: str, node: Node) -> Row:
         own = entries(node, f"row {name}")
@@ -115,32 +126,49 @@ class _Reader:
         unreadable = None
         if blocks.says(own["published"], "N/A"):
             schema.require(own, UNAVAILABLE_KEYS, (), node, f"{noun} (N/A)")
+        elif "waits" in own:
+            schema.require(own, WAITING_KEYS, (), node, f"{noun} (waits)")
         else:
             try:
                 stages = self._stages(name, own, node)
             except UnknownComponent as error:
                 unreadable = str(error)
         seeds = blocks.seeds(own["seeds"], f"{noun}.seeds") if "seeds" in own else self.seeds
+        nets = blocks.nets(own.get("nets", self.nodes.get("nets")), len(seeds), noun)
         if stages:
             self._check_last(stages[-1], seeds, noun)
-            checks.check_assumed(own, stages, f"{noun}.assumed")
-        return Row(
+            checks.check_subsets(len(seeds), nets, own.get("nets", node), noun)
+            checks.check_sources(own, stages, noun)
+
+        def said(key: str, kind: Any, default: Any) -> Any:
+            return read(kind, own[key], f"{noun}.{key}") if key in own else default
+
+        row = Row(
             name=name,
-            label=read(str, own["label"], f"{noun}.label"),
-            group=read(str, own["group"], f"{noun}.group"),
+            label=said("label", str, ""),
+            group=said("group", str, ""),
             stages=stages,
             seeds=seeds,
             report=self._report(own, stages, node, noun) if stages else "first",
             priority=blocks.priorities(own.get("priority"), len(seeds), noun),
-            nets=blocks.nets(own.get("nets", self.nodes.get("nets")), len(seeds), noun),
-            published=blocks.cells(own["published"], f"{noun}.published", self.metric) if stages else {},
-            unscored=read(str, own["unscored"], f"{noun}.unscored") if "unscored" in own else None,
-            assumed=read(dict[str, str], own["assumed"], f"{noun}.assumed") if "assumed" in own else {},
-            deviations=read(tuple[str, ...], own["deviations"], f"{noun}.deviations") if "deviations" in own else (),
-            notes=read(tuple[str, ...], own["notes"], f"{noun}.notes") if "notes" in own else (),
+            nets=nets,
+            sources=blocks.sources(own.get("sources"), seeds, noun),
+            published=blocks.cells(own, noun, self.metric) if stages or "waits" in own else {},
+            unscored=said("unscored", str, None),
+            waits=said("waits", str, None),
+            assumed=said("assumed", dict[str, str], {}),
+            deviations=said("deviations", tuple[str, ...], ()),
+            notes=said("notes", tuple[str, ...], ()),
             unreadable=unreadable,
+            compared_with=self._row_named(own, "compared_with", noun),
+            baseline=self._row_named(own, "baseline", noun),
+            hypothesis_of=said("hypothesis_of", str, None),
+            bounded_by=said("bounded_by", str, None),
             location=blocks.location(node),
         )
+        if stages:
+            checks.check_assumed(own, [row], f"{noun}.assumed")
+        return row
 
     def _check_last(self, last: Stage, seeds: tuple[int, ...], noun: str) -> None:
         """A row's last stage is what its number is measured on: one run a seed, of a network."""
@@ -190,6 +218,7 @@ class _Reader:
             **({"networks": ()} | values),
         )
         checks.check_method(stage, stated, noun)
+        checks.check_size(stage, stated, noun)
         return stage
 
     def _method(self, node: Node, noun: str) -> Method | Synthesiser:
@@ -204,13 +233,7 @@ class _Reader:
         data = schema.fill(Data, nodes, node, f"{noun}.data")
         if data.set not in registry.SETS:
             raise blocks.unknown(nodes["set"], f"{noun}.data: data set", data.set, registry.SETS)
-        for key in ("mean", "std"):
-            if len(getattr(data, key)) != registry.SETS[data.set].channels:
-                raise fault(nodes[key], f"{noun}.data.{key}: one number for each channel of {data.set}")
-        for key in ("train", "test"):
-            part = getattr(data, key)
-            if part != "all" and (part.fraction is None) == (part.per_class is None):
-                raise fault(nodes[key], f"{noun}.data.{key}: give fraction or per_class, one of the two")
+        checks.check_data(data, nodes, f"{noun}.data")
         return data
 
     def _schedule(self, nodes: dict[str, Node], node: Node, noun: str) -> Schedule:
@@ -278,11 +301,20 @@ class _Reader:
         place, hash_, seed = text.partition("#")
         if not hash_ and "/" not in text and text:
             return Ref(self.name, row, text, None, blocks.location(node))
-        if not (seed == "same" or seed.isdecimal()):
-            raise fault(node, f"row {row}: {text!r} names no seed; write {place}#1 or {place}#same")
+        if not (seed in ("same", "source") or (seed.isdecimal() and len(seed) <= 18)):
+            at = clipped(place)
+            raise fault(node, f"row {row}: {clipped(text)!r} names no seed; write {at}#1, {at}#same or {at}#source")
+        number: Any = {"same": None, "source": "source"}[seed] if not seed.isdecimal() else int(seed)
         table, _, row = place.rpartition("/")
         row, _, stage = row.partition(".")
-        return Ref(table or self.name, row, stage, None if seed == "same" else int(seed), blocks.location(node))
+        return Ref(table or self.name, row, stage, number, blocks.location(node))
+
+    def _row_named(self, own: dict[str, Node], key: str, noun: str) -> Ref | None:
+        """``[table/]row``, whatever the seed, if the key is there."""
+        if key not in own:
+            return None
+        table, _, row = str(read(str, own[key], f"{noun}.{key}")).rpartition("/")
+        return Ref(table or self.name, row, "", None, blocks.location(own[key]))
 
     def _report(self, own: dict[str, Node], stages: tuple[Stage, ...], node: Node, noun: str) -> Any:
         group = bool(stages) and len(stages[-1].networks) > 1

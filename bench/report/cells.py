@@ -1,6 +1,6 @@
 """The cells of a row: what its records measured, and what it costs, each beside the published value."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -9,7 +9,9 @@ from bench.graph import Graph, Run
 from bench.recipe import Cell, Row
 from bench.recipe.model import Metric, Quality
 from bench.record import Record
-from bench.report.model import CostCell, Ensemble, Epoch, Measured
+from bench.report.inference import nested
+from bench.report.model import CostCell, Ensemble, Epoch, Fidelity, Measured
+from bench.report.sources import Sources
 from bench.report.verdict import Verdict, judge, judge_cost
 from bench.store import Store
 
@@ -32,6 +34,20 @@ class Samples:
 
     planned: int
     recorded: tuple[Sample, ...]
+
+    def sources(self, seeds: Iterable[int]) -> Sources:
+        """Where the runs of some seeds come from."""
+        return Sources({sample.seed: [sample.run] for sample in self.recorded if sample.seed in seeds})
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a row's numbers are compared with, the margin and why, and whether its training had to be assumed."""
+
+    published: Cell
+    margin: float
+    reason: str | None = None
+    assumed: bool = False
 
 
 def collect(graph: Graph, store: Store, table: str, row: Row) -> Samples:
@@ -62,29 +78,48 @@ def errors(row: Row, samples: Samples, protocol: Epoch) -> dict[int, float]:
 
 
 def measured_cell(
-    row: Row, samples: Samples, protocol: Epoch, metric: Quality, published: Cell | None, margin: float
+    row: Row, samples: Samples, protocol: Epoch, metric: Quality, compared: Comparison | None = None
 ) -> Measured:
-    """Our cell under one protocol, compared with ``published`` where that is given; an unscored row gets no verdict."""
+    """Our cell under one protocol, with a verdict where it is compared with something; an unscored row gets none."""
     values = errors(row, samples, protocol)
     if metric == "accuracy":
         values = {seed: 100 - error for seed, error in values.items()}
-    mean = fmean(values.values()) if values else None
-    diverged = len(samples.recorded) - len(values)
-    verdict = None
-    if published is not None and not row.unscored:
-        verdict = judge([*values.values()], published, margin)
-        if diverged and not values:
-            verdict = Verdict("undecided", "every run diverged")
+    groups = samples.sources(values).groups
+    ours = nested([[values[seed] for seed in group] for group in groups]) if values else None
     return Measured(
         protocol=protocol,
         values=values,
         planned=samples.planned,
-        diverged=diverged,
-        mean=mean,
-        sd=stdev(values.values()) if len(values) > 1 else None,
-        difference=None if mean is None or published is None else mean - published.value,
-        verdict=verdict,
+        diverged=len(samples.recorded) - len(values),
+        sources=len(groups),
+        mean=ours.mean if ours else None,
+        sd=ours.sd if ours and len(values) > 1 else None,
+        difference=ours.mean - compared.published.value if ours and compared else None,
+        verdict=_verdict(row, samples, values, compared) if compared and not row.unscored else None,
     )
+
+
+def _verdict(row: Row, samples: Samples, values: Mapping[int, float], compared: Comparison) -> Verdict:
+    """What our values come to, and what that depends on."""
+    recorded = len(samples.recorded)
+    if recorded and not values:
+        return Verdict("undecided", "every run diverged")
+    sources = samples.sources(values)
+    # A row names its sources where the paper has one for all its networks.
+    together = bool(row.sources) and not sources.single
+    ours = [[values[seed] for seed in group] for group in sources.groups]
+    verdict = judge(ours, compared.published, compared.margin, together=together)
+    conditions = [sources.given] if sources.single else []
+    progressed = progress(len(values), recorded, samples.planned)
+    return verdict.given([*conditions, *progressed], assumed=compared.assumed)
+
+
+def progress(survived: int, recorded: int, planned: int) -> Iterator[str]:
+    """What a verdict says of the seeds that it rests on: that some diverged, or are still to come."""
+    if survived < recorded:
+        yield f"by the {survived} of {recorded} seeds that did not diverge"
+    if recorded < planned:
+        yield "interim"
 
 
 def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
@@ -100,6 +135,24 @@ def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Qual
     values = [100 - error for error in errors] if metric == "accuracy" else errors
     sd = stdev(values) if len(values) > 1 else None
     return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
+
+
+def fidelity_cell(graph: Graph, store: Store, table: str, row: Row) -> Fidelity | None:
+    """What was measured of a row's probabilities, and of its baseline's; None where nothing was yet."""
+    pairs = graph.fidelities.get((table, row.name), {}).values()
+    records = [record for own, _ in pairs if (record := store.latest_record(own)) is not None]
+    others = [record for _, alone in pairs if alone and (record := store.latest_record(alone)) is not None]
+    return Fidelity(len(records), _means(records), _means(others)) if records else None
+
+
+def _means(records: Sequence[Record]) -> dict[str, float]:
+    """The mean of each number that all of some evaluations have."""
+    entries = [record.curve[0] for record in records]
+    return {
+        name: fmean(entry[name] for entry in entries)
+        for name in (entries[0] if entries else ())
+        if all(entry[name] is not None for entry in entries)
+    }
 
 
 def cost_cells(

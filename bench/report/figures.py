@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UsageError
 from bench.report.curves import Curve
+from bench.text import visible
 
 _NUMBERED = 20  # classes up to which each cell's number is printed
 _DASHES = ("-", "--", "-.", ":")
@@ -31,10 +32,10 @@ def heatmap(classes: Sequence[str], matrix: NDArray[np.float64], title: str, pat
     axes = figure.add_subplot()
     image = axes.imshow(matrix, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0))
     figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02).outline.set_visible(False)
-    axes.set_title(title, fontsize=13, pad=12)
+    axes.set_title(_shown(title), fontsize=13, pad=12)
     size = 11 if numbered else 5
     slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if numbered else {"rotation": 90}
-    names = [name.replace("_", " ") for name in classes]
+    names = [_shown(name.replace("_", " ")) for name in classes]
     axes.set_xticks(range(len(names)), names, fontsize=size, **slant)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.tick_params(length=0)
@@ -64,9 +65,9 @@ def softened(
         axes.set_title(f"T = {t:g}", fontsize=11)
         axes.set_xticks([0, 0.5, 1])
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_yticks(range(len(classes)), classes)
+    panels[0].set_yticks(range(len(classes)), [_shown(name) for name in classes])
     panels[0].invert_yaxis()
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(_shown(title), fontsize=12)
     _save(figure, path)
 
 
@@ -85,12 +86,12 @@ def gallery(rows: Mapping[str, NDArray[np.floating[Any]]], title: str, path: Pat
         for axes in line:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
+        line[0].set_ylabel(_shown(name), rotation=0, ha="right", va="center", fontsize=10)
         for axes, image in zip(line, images, strict=False):
             pixels = image.astype(np.float64).transpose(1, 2, 0)
             low, high = pixels.min(), pixels.max()
             axes.imshow((pixels - low) / max(high - low, 1e-12), cmap="gray", vmin=0, vmax=1)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(_shown(title), fontsize=11)
     _save(figure, path)
 
 
@@ -109,13 +110,13 @@ def learning_curves(panels: Mapping[str, Sequence[Curve]], title: str, path: Pat
             k = names.index(curve.name)
             axes.plot(curve.steps, curve.values, f"C{k}", ls=_DASHES[k % len(_DASHES)], marker=".", lw=1.2)
         firsts = [[curve.name for curve in curves].index(name) for name in names]
-        axes.legend([axes.lines[i] for i in firsts], names, fontsize=9, frameon=False)
+        axes.legend([axes.lines[i] for i in firsts], [_shown(name) for name in names], fontsize=9, frameon=False)
         axes.set_xlabel("Training step")
-        axes.set_ylabel(quantity)
+        axes.set_ylabel(_shown(quantity))
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # from zero, so that a fall is seen at its size
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(_shown(title), fontsize=11)
     _save(figure, path)
 
 
@@ -129,6 +130,11 @@ def _figure(path: Path, width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def _shown(text: str) -> str:
+    """The text as it is: matplotlib sets what stands between dollars as mathematics."""
+    return visible(text).replace("$", r"\$")
 
 
 def _save(figure: Any, path: Path) -> None:

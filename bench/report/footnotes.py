@@ -1,15 +1,16 @@
 """The footnotes of a report: their numbers, and what must be said of a row, of its runs and of its costs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
 from bench import schema
 from bench.component import Component
-from bench.recipe import Ref, Row, Schedule, Stage
+from bench.recipe import Cell, Ref, Row, Schedule
 from bench.recipe.model import STAGE_KEYS
 from bench.report.cells import Samples
 from bench.report.model import CostCell
+from bench.report.sources import Sources
 from bench.schema import Distances
 
 
@@ -33,10 +34,20 @@ def label_notes(row: Row) -> Iterator[str]:
     """Why a row cannot be read; what its recipe assumes, where it deviates, and what else it says."""
     if row.unreadable:
         yield row.unreadable
+    if row.stages and row.stages[-1].data.validation:
+        yield "measured on the training images that are held out (validation), not on the test set"
     for path, reason in row.assumed.items():
-        yield assumption(path, reason, row.stages)
+        yield assumption(path, reason, [row])
     yield from (f"deviation: {text}" for text in row.deviations)
     yield from row.notes
+
+
+def published_notes(cell: Cell | None) -> Iterator[str]:
+    """The single networks behind a published mean, and what the recipe says of it."""
+    if cell is not None and cell.nets:
+        yield f"nets: {', '.join(f'{net:.2f}' for net in cell.nets)}"
+    if cell is not None and cell.note:
+        yield cell.note
 
 
 def cost_notes(row: Row, metric: str, cost: CostCell) -> Iterator[str]:
@@ -59,12 +70,22 @@ def run_notes(samples: Samples) -> Iterator[str]:
         }
         runs = f"{len(old)} of {len(samples.recorded)} runs {'was' if len(old) == 1 else 'were'}"
         yield f"{runs} made by an older version of {', '.join(sorted(changed)) or 'a run that they take from'}"
-    reached = sorted({sample.record.precision for sample in samples.recorded})
-    if len(reached) > 1:
-        yield f"runs in {' and '.join(reached)}"
+    for word, reached in (
+        ("in", {sample.record.precision for sample in samples.recorded}),
+        ("on", {sample.record.device for sample in samples.recorded}),
+    ):
+        if len(reached) > 1:
+            yield f"runs {word} {' and '.join(sorted(reached))}"
     for edge, noun in (("teacher", "teachers"), ("init", "initial weights"), ("transfer_set", "transfer sets")):
         if _inputs_differ(samples, edge):
             yield f"the runs saw different {noun}: what the recipe names was made more than once"
+
+
+def source_note(sources: Sources) -> str | None:
+    """What the runs of a cell share, where that makes its verdict conditional."""
+    if not sources.single:
+        return None
+    return f"all runs take from {' and '.join(sources.names)}, whose own spread no interval here can have"
 
 
 def smaller_notes(row: Row, samples: Samples) -> Iterator[str]:
@@ -89,16 +110,22 @@ def _inputs_differ(samples: Samples, edge: str) -> bool:
     return any(len(seen) > 1 for seen in digests.values())
 
 
-def assumption(path: str, reason: str, stages: Iterable[Stage]) -> str:
-    """``schedule.batch = 128 (assumed): reason``; the value is left out where these stages do not share one."""
-    values = {text for stage in stages if (text := _text(_resolve(stage, path))) is not None}
+def assumption(path: str, reason: str, rows: Iterable[Row]) -> str:
+    """``schedule.batch = 128 (assumed): reason``; the value is left out where these rows do not share one.
+
+    A row's stages have what is trained, the row what is published and reported.
+    """
+    owners = [owner for row in rows for owner in (*row.stages, row)]
+    values = {text for owner in owners if (text := _text(_resolve(owner, path))) is not None}
     return f"{path} = {values.pop()} (assumed): {reason}" if len(values) == 1 else f"{path} (assumed): {reason}"
 
 
-def _resolve(stage: Stage, path: str) -> Any:
-    """What a recipe's dotted path stands for in a resolved stage, or None."""
+def _resolve(owner: object, path: str) -> Any:
+    """What a recipe's dotted path stands for in a resolved stage or in a row, or None."""
     head, *tail = path.split(".")
-    value = stage.method.params.get("words") if head == "words" else getattr(stage, STAGE_KEYS[head])
+    if head == "words":
+        head, tail = "method", ["words"]
+    value = getattr(owner, STAGE_KEYS.get(head, head), None)
     for name in tail:
         if isinstance(value, tuple):
             value = value[0]
@@ -107,7 +134,7 @@ def _resolve(stage: Stage, path: str) -> Any:
             continue
         if isinstance(value, Schedule) and name in schema.names(value.decay):
             value = value.decay
-        value = getattr(value, name, None) if is_dataclass(value) else None
+        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
     return value
 
 

@@ -1,11 +1,12 @@
 """A report laid out for people: a table of short entries, a table of training costs, and lists; no format yet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.recipe import Cell
 from bench.recipe.model import Metric, Quality
-from bench.report.model import Ensemble, Measured, Provenance, Report, ReportRow
+from bench.report.model import Ensemble, Fidelity, Measured, Provenance, Report, ReportRow
+from bench.report.verdict import SIGNIFICANCE, shown
 
 UNKNOWN = "?"
 ABSENT = "-"
@@ -22,8 +23,21 @@ LEGENDS: dict[Metric, str] = {
     "tecost": "TeCost: 1e8 FLOPs an image, forward, of the deployed network.",
     "iterations": "Iterations: training steps of the row's stages, of as many networks as the paper trained; what"
     " another row trained does not count.",
+    "fidelity": "What was transferred: how often a student and its teacher name the same class (agreement), the mean KL"
+    " divergence from the teacher's to the student's probabilities; negative log-likelihood in nats and expected"
+    " calibration error (15 bins) of the student; and the rank correlation of what it takes classes for with the"
+    " similarity of their words. On the test images, at the last epoch.",
     "ensemble": "Ensemble: of the mean softmax output of some networks, published / ours; ours is the mean ± standard"
     " deviation over all subsets of the seeds, which share networks and so give no verdict.",
+}
+
+# By name in :class:`bench.record.FidelityEntry`: the header, and how a number is written.
+FIDELITY = {
+    "agreement": ("Agreement (%)", ".2f"),
+    "divergence": ("KL", ".3f"),
+    "nll": ("NLL", ".3f"),
+    "calibration_error": ("ECE (%)", ".2f"),
+    "word_agreement": ("Words", "+.3f"),
 }
 
 
@@ -64,7 +78,7 @@ class Page:
 
 def lay_out(report: Report) -> Page:
     """Arrange a report for reading."""
-    claims = [(claimed.text, claimed.verdict.word, claimed.verdict.reason) for claimed in report.claims]
+    claims = [(claimed.text, claimed.verdict.text, claimed.verdict.reason) for claimed in report.claims]
     blocks: list[Grid | Listing] = [
         _comparison(report),
         Listing("How to read it", _legend(report)),
@@ -72,6 +86,8 @@ def lay_out(report: Report) -> Page:
         Listing("Assumed in every row, since the paper does not say", report.assumed),
         Listing("Deviations in every row", report.deviations),
         Listing("Claims", tuple(f"{text}: {word}{reason and f' ({reason})'}" for text, word, reason in claims)),
+        _transfer(report, "", lambda line: line.fidelity),
+        _transfer(report, f", {report.smaller} profile: not a result", lambda line: line.smaller_fidelity),
         _training(report),
         Listing("Made from", (_provenance(report.provenance),)),
     ]
@@ -137,11 +153,12 @@ def _measured(measured: Sequence[Measured]) -> list[str]:
         for m in measured
         if m.mean is not None
     ]
-    first = measured[0]
-    if len(first.values) == first.planned:
-        return [*means, f"n={first.planned}"]
+    first, n = measured[0], len(measured[0].values)
+    sources = f", {first.sources} sources" if 1 < first.sources < n else ""
+    if n == first.planned:
+        return [*means, f"n={n}{sources}"]
     diverged = f", {first.diverged} NaN" if first.diverged else ""
-    return [*means, f"{len(first.values)}/{first.planned} seeds{diverged}"]
+    return [*means, f"{n}/{first.planned} seeds{diverged}{sources}"]
 
 
 def _ensemble(ensemble: Ensemble | None) -> list[str]:
@@ -160,11 +177,17 @@ def _differences(line: ReportRow) -> list[str]:
 
 
 def _verdict(line: ReportRow) -> list[str]:
+    if line.waits is not None:
+        return ["waits"]
     if line.unscored is not None:
         return ["unscored"]
-    if line.verdict is None:
+    verdict = line.verdict
+    if verdict is None:
         return ["not published"]
-    return [f"undecided: {line.verdict.reason}" if line.verdict.word == "undecided" else line.verdict.word]
+    text = [f"{verdict.text}: {verdict.reason}" if verdict.word == "undecided" else verdict.text]
+    if verdict.word in ("not reproduced", "impossible") and line.holm is not None:
+        text.append(f"Holm: {shown(line.holm)}")
+    return text if verdict.detectable is None else [*text, f"80 % power: {verdict.detectable:.2f}"]
 
 
 def _cost_column(metric: Metric) -> Callable[[ReportRow], Sequence[str]]:
@@ -191,15 +214,57 @@ def _number(value: float | None) -> str:
 def _legend(report: Report) -> tuple[str, ...]:
     fixed = (
         f"Top-1 test {METRIC_LEGENDS[report.metric]} is better; {UNKNOWN} is not stated in the paper.",
-        "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± sample standard deviation over n "
-        "seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
-        f"Verdicts allow a margin of {report.margin:g} points. Costs: published / ours.",
+        "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± standard deviation of one run, "
+        "over n seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
+        f"Verdicts allow a margin of {report.margin:g} points, or half of a smaller difference that the paper makes"
+        " something of. Costs: published / ours.",
+        *_statistics(report),
     )
     return (*fixed, *(LEGENDS[metric] for metric in report.columns if metric in LEGENDS))
 
 
+def _statistics(report: Report) -> Iterator[str]:
+    """What must be known of verdicts; nothing where there is none yet."""
+    verdicts = [line.verdict for line in report.lines if line.verdict is not None and line.verdict.p is not None]
+    if not verdicts:
+        return
+    yield "80 % power: the smallest true difference that such runs show, beyond their 95 % interval, 4 times in 5."
+    cells = len(verdicts)
+    yield (
+        f"Many cells: were every published value true, up to {SIGNIFICANCE * cells:.2g} of {cells} verdicts would still"
+        f' be a false "not reproduced", and one or more with a probability of up to'
+        f" {1 - (1 - SIGNIFICANCE) ** cells:.0%}. Holm: the p-value corrected for that."
+    )
+    if any("interim" in verdict.conditions for verdict in verdicts):
+        yield "Interim: some planned seeds are still to come; to look again after each one raises false alarms."
+
+
+def _transfer(report: Report, which: str, fidelity: Callable[[ReportRow], Fidelity | None]) -> Grid:
+    """What was measured of probabilities; a row's own number before that of its baseline."""
+    measured = [(line, own) for line in report.lines if (own := fidelity(line)) is not None]
+    groups = _groups([line for line, _ in measured])
+    rows = [
+        (group, line.label, str(own.n), *(_beside(own, name, form) for name, (_, form) in FIDELITY.items()))
+        for group, (line, own) in zip(groups, measured, strict=True)
+    ]
+    headers = (report.grouped_by, "Row", "n", *(header for header, _ in FIDELITY.values()))
+    return Grid(
+        f"What was transferred (the row's own / that of a network of the same seed that was trained alone){which}",
+        tuple(Entry((header,)) for header in headers),
+        tuple(tuple(Entry((text,)) for text in row) for row in rows),
+    )
+
+
+def _beside(fidelity: Fidelity, name: str, form: str) -> str:
+    """For example ``91.20 / 84.10``."""
+    if name not in fidelity.means:
+        return ABSENT
+    own, alone = fidelity.means[name], fidelity.baseline.get(name)
+    return f"{own:{form}}" if alone is None else f"{own:{form}} / {alone:{form}}"
+
+
 def _training(report: Report) -> Grid:
-    lines = [line for line in report.lines if line.available]
+    lines = [line for line in report.lines if line.available and line.waits is None]
     headers = (report.grouped_by, "Row", "own stages", "with all that it takes from")
     rows = [
         (group, line.label, *(_number(n if n is None else n / 1e15) for n in (line.training.own, line.training.whole)))
@@ -218,5 +283,6 @@ def _provenance(made: Provenance) -> str:
     commits = ", ".join(commit[:10] for commit in made.commits)
     return (
         f"{made.records} of {made.planned} paper-profile runs, finished {made.first[:10]} to {made.last[:10]}; "
-        f"devices: {', '.join(made.devices)}; commits: {commits}"
+        f"devices: {', '.join(made.devices)}; precision: {', '.join(made.precisions)}; "
+        f"libraries: {', '.join(made.libraries) or 'unknown'}; commits: {commits}"
     )

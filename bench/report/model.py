@@ -16,14 +16,17 @@ Epoch = Literal["last", "best"]
 class Measured:
     """Our test errors or accuracies (%) under one protocol; diverged runs are in neither ``values`` nor ``mean``.
 
-    ``values`` is by seed, ``planned`` the seeds that the recipe names, ``sd`` the sample standard deviation (ddof 1),
-    ``difference`` our mean minus the published value.
+    ``values`` is by seed, ``planned`` the seeds that the recipe names, ``sources`` the groups of runs that share no
+    source. ``mean`` is that of the source means and ``sd`` the standard deviation of one run of one source: the
+    sample's (ddof 1), where each run has its own source or all have one. ``difference`` is our mean minus the published
+    value.
     """
 
     protocol: Epoch
     values: Mapping[int, float]
     planned: int
     diverged: int
+    sources: int
     mean: float | None
     sd: float | None
     difference: float | None
@@ -47,6 +50,19 @@ class Ensemble:
     def difference(self) -> float | None:
         """Our mean minus the published value."""
         return None if self.mean is None or self.published is None else self.mean - self.published
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How good a row's probabilities are, and how near its teacher's: means over ``n`` seeds, by name.
+
+    The names are those of :class:`bench.record.FidelityEntry`. ``baseline`` has the same of networks of the same seeds
+    that were trained alone, beside the same teachers; empty where there is none.
+    """
+
+    n: int
+    means: Mapping[str, float]
+    baseline: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -74,20 +90,29 @@ class Training:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes."""
+    """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes.
+
+    ``holm`` is the p-value of its verdict after Holm's correction for all cells of the table that have one.
+    One that ``waits``, and says for what, has published numbers alone.
+    """
 
     name: str
     label: str
     group: str
     available: bool
     unscored: str | None = None
+    waits: str | None = None
     published: Cell | None = None
     measured: tuple[Measured, ...] = ()
+    margin: float | None = None
     verdict: Verdict | None = None
+    holm: float | None = None
     costs: Mapping[Metric, CostCell] = field(default_factory=dict)
     ensemble: Ensemble | None = None
+    fidelity: Fidelity | None = None
     smaller: tuple[Measured, ...] = ()
     smaller_ensemble: Ensemble | None = None
+    smaller_fidelity: Fidelity | None = None
     training: Training = Training(None, None)
     marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -104,12 +129,17 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the paper-profile columns were made from: ``records`` of the ``planned`` runs, sources included."""
+    """What the paper-profile columns were made from: ``records`` of the ``planned`` runs, sources included.
+
+    ``precisions`` are those reached, ``libraries`` what PyTorch and the others were, with their versions.
+    """
 
     planned: int
     records: int
     commits: tuple[str, ...]
     devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+    libraries: tuple[str, ...]
     first: str | None
     last: str | None
 

@@ -5,12 +5,13 @@ import os
 import platform
 import re
 import resource
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import DeviceError
 from bench.networks.modules.base import Classifier
@@ -20,6 +21,8 @@ _MEMORY = Path("/proc/meminfo")
 
 def choose(name: str | None) -> torch.device:
     """The device of that name, or CUDA where present, else the CPU; DeviceError if it is not there."""
+    # Read when CUDA starts: with its 8 queues, streams of more runs than that would wait for each other.
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -33,6 +36,13 @@ def choose(name: str | None) -> torch.device:
     # float32 means float32: left alone, cuDNN rounds what a convolution multiplies to the 10 bits of TF32.
     torch.backends.cudnn.allow_tf32 = False
     return device
+
+
+def choose_all(name: str | None) -> list[torch.device]:
+    """The device of that name; without one, every CUDA device of the machine, or the CPU."""
+    chosen = choose(name)
+    several = torch.cuda.device_count() if name is None and chosen.type == "cuda" else 1
+    return [torch.device("cuda", index) for index in range(several)] if several > 1 else [chosen]
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -61,12 +71,31 @@ def autocast(reached: str, device: torch.device) -> AbstractContextManager[objec
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
+def leaf_dtype(reached: str, device: torch.device) -> torch.dtype | None:
+    """What weights that take gradients are rounded to once a step, with masters beside them; None where they are not.
+
+    A step of ResNet-32 under autocast is 74 casts, a kernel each, which is a tenth of it on CUDA and little on a CPU.
+    """
+    return torch.bfloat16 if reached == "bfloat16" and device.type == "cuda" else None
+
+
+def rounded_layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The layers whose weights autocast rounds in every forward pass, by name."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, Classifier):
+            yield name, module
+
+
 def cast_frozen_(network: nn.Module, reached: str) -> None:
     """Round the weights that autocast would round in every forward pass, in place; for networks without gradients."""
     if reached == "bfloat16":
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, Classifier):
-                module.to(torch.bfloat16)
+        for _, module in rounded_layers(network):
+            module.to(torch.bfloat16)
+
+
+def upload_(into: Tensor, values: Tensor) -> None:
+    """Copy a tensor of the host to a device; on CUDA through pinned memory, so that the host need not wait."""
+    into.copy_(values.pin_memory() if into.is_cuda else values, non_blocking=True)
 
 
 def stream_context(device: torch.device) -> AbstractContextManager[object]:
@@ -105,6 +134,14 @@ def threads_of(name: str) -> int | None:
     """How many threads the name of a CPU tells; None for a GPU's."""
     match = re.search(r", (\d+) threads$", name)
     return int(match[1]) if match else None
+
+
+def cudnn(device: torch.device) -> dict[str, str]:
+    """What a record says of cuDNN, beside the versions of libraries; nothing on a CPU."""
+    if device.type != "cuda":
+        return {}
+    version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return {"cudnn": f"{version}, algorithms chosen by their time: the last bits differ from process to process"}
 
 
 def peak_memory(device: torch.device) -> int:

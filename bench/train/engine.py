@@ -4,21 +4,20 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import DeviceError
-from bench.methods.base import Batch, Method, Outputs, Setup
+from bench.methods.base import Batch, Outputs
 from bench.networks.modules.base import Output
-from bench.recipe import Stage
 from bench.record import EpochEntry, Status
 from bench.rng import generator
 from bench.train import artifacts, checkpoint
 from bench.train import device as devices
-from bench.train.loader import DeviceLoader, EpochRandomness
+from bench.train.job import Job
+from bench.train.leaves import LeafWeights
+from bench.train.loader import EpochRandomness
 from bench.train.loop import CapturedLoop, Sums, first_reason
 from bench.train.progress import Coroutine, Progress, Stopped
 from bench.train.results import Outcome, diverged, last_and_best, network_entries
@@ -27,46 +26,6 @@ from bench.train.updates import UPDATES
 
 TEST_BATCH = 1000
 CHECKPOINT_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a run needs, built and loaded: the engine knows nothing of files but its checkpoint.
-
-    Args:
-        id: of the run.
-        seed: of its randomness.
-        stage: what the recipe says.
-        networks: that are trained, with their initial weights.
-        teachers: that are frozen, with their own weights.
-        method: whose loss it is.
-        parts: the method's own modules, in training or evaluation as they are given; those of their parameters that
-            take a gradient are trained with the first network.
-        setup: what these were made for, and the method's draws are.
-        train: the images to train on.
-        test: the images to test on.
-        device: where all this is to be.
-        precision: the one that is reached there.
-        checkpoint: the file of its unfinished state.
-        taken: what was loaded from other runs; a checkpoint is resumed only with the same.
-        caches: of each teacher's logits; none where the teachers are to run in every step.
-    """
-
-    id: str
-    seed: int
-    stage: Stage
-    networks: Sequence[nn.Module]
-    teachers: Sequence[nn.Module]
-    method: Method
-    parts: nn.Module
-    setup: Setup
-    train: DeviceLoader
-    test: DeviceLoader
-    device: torch.device
-    precision: str
-    checkpoint: Path
-    taken: dict[str, dict[str, str]]
-    caches: Sequence[LogitsCache] = ()
 
 
 def train(
@@ -99,6 +58,24 @@ def train(
     return run.finish()
 
 
+class _Scheduled:
+    """A number of each step, of a whole run on the device: ``now``, a scalar, is that of the step that goes on."""
+
+    def __init__(self, values: Tensor, per_epoch: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.values = values.to(device, dtype)  # (total,)
+        self.epoch = torch.zeros(per_epoch, dtype=dtype, device=device)
+        self.current = torch.zeros(1, dtype=dtype, device=device)
+        self.now = self.current[0]
+
+    def begin_epoch(self, first: int, steps: int) -> None:
+        """Lay out the steps of an epoch, in place."""
+        self.epoch[:steps].copy_(self.values[first : first + steps])
+
+    def take(self, step: Tensor) -> None:
+        """Set ``now`` to that of a step (1,) of the epoch."""
+        torch.index_select(self.epoch, 0, step, out=self.current)
+
+
 class Training:
     """One run in progress: its networks on the device, its sums, its place in the schedule."""
 
@@ -114,16 +91,22 @@ class Training:
         self.test_loop = CapturedLoop(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
         per_epoch = len(self.train_loop)
         self.total, self.epochs = stage.schedule.steps(per_epoch), stage.schedule.num_epochs(per_epoch)
-        # Rate and progress of each step: of the run (total, 2), on the host; of an epoch (per_epoch, 2), on the device.
-        rates, shares = torch.from_numpy(stage.schedule.rates(per_epoch)), torch.arange(self.total, dtype=torch.float64)
-        self.schedule = torch.stack([rates, shares / self.total], dim=1)
-        self.epoch_schedule = torch.zeros(per_epoch, 2, dtype=self.dtype, device=job.device)
+        self.rates = torch.from_numpy(stage.schedule.rates(per_epoch))  # (total,) float64, on the host
+        shares = torch.arange(self.total, dtype=torch.float64) / self.total
+        self.schedule = [
+            _Scheduled(self.rates, per_epoch, torch.float32, job.device),
+            _Scheduled(shares, per_epoch, self.dtype, job.device),
+        ]
+        self.lr, self.progress = (own.now for own in self.schedule)
         self.draws: dict[str, Tensor] = {}  # the method's own of this epoch, by name, in the shapes that it gives
 
-        self.lr = torch.zeros((), dtype=torch.float32, device=job.device)
         trained = [list(network.parameters()) for network in job.networks]
         trained[0] += [parameter for parameter in job.parts.parameters() if parameter.requires_grad]
         self.optimizers = [stage.optimizer.build(parameters, self.lr) for parameters in trained]
+        rounded = devices.leaf_dtype(job.precision, job.device)
+        self.leaves = {network: LeafWeights(network, rounded) for network in job.networks} if rounded else {}
+        for leaves, optimizer in zip(self.leaves.values(), self.optimizers, strict=False):
+            leaves.attach(optimizer)
         # For one network all updates are the same, and this one has the least to do.
         self.update = UPDATES[stage.update or "simultaneous"]
         frozen = job.teachers if job.caches else ()
@@ -138,8 +121,11 @@ class Training:
         self.next_randomness: tuple[int, EpochRandomness, dict[str, Tensor]] | None = None
 
     def _cached(self, teacher: nn.Module, cache: LogitsCache) -> CachedTeacher:
-        batch = min(self.job.stage.schedule.batch, len(self.job.train))
-        return CachedTeacher(cache, lambda images: self._forward(teacher, images).logits, self.job.train, batch)
+        # On CUDA, where bits are not the same from one process to the next anyway, in the batches of a test.
+        batch = TEST_BATCH if self.job.device.type == "cuda" else self.job.stage.schedule.batch
+        return CachedTeacher(
+            cache, lambda images: self._forward(teacher, images).logits, self.job.train, min(batch, len(self.job.train))
+        )
 
     # One batch: no value comes back to the host here.
 
@@ -165,11 +151,11 @@ class Training:
             job.method.after_step(batch, outputs(students))
 
     def _batch(self, positions: Tensor) -> Batch:
-        """The images at some positions of the epoch's order; also sets the rate of their step."""
+        """The images at some positions of the epoch's order; also sets the rate and the progress of their step."""
         images, labels, indices = self.job.train.batch(positions)
-        rate, progress = self.epoch_schedule.index_select(0, self.train_loop.step)[0].unbind()
-        self.lr.copy_(rate)
-        return Batch(images, labels, indices, progress, self.draws)
+        for own in self.schedule:
+            own.take(self.train_loop.step)
+        return Batch(images, labels, indices, self.progress, self.draws)
 
     @torch.no_grad()
     def _taught(self, batch: Batch) -> list[Output]:
@@ -178,8 +164,9 @@ class Training:
         return [self._forward(teacher, batch.images) for teacher in self.job.teachers]
 
     def _forward(self, network: nn.Module, images: Tensor) -> Output:
+        leaves = self.leaves.get(network)
         with devices.autocast(self.job.precision, self.job.device):
-            output: Output = network(images)
+            output: Output = network(images) if leaves is None else leaves.forward(images)
             return output
 
     @torch.no_grad()
@@ -202,19 +189,20 @@ class Training:
             progress.step(self.epoch + 1, step, steps)
             if out_of_time(0.0):
                 raise Stopped
+            if step == (steps + 1) // 2:
+                # The device has work for a while: what the next epoch needs from the host is made meanwhile.
+                self._randomness(self.epoch + 1)
             yield
         self.mode(training=False)
         for _ in self.test_loop.steps(len(self.test_loop)):
             yield
-        # The device is still at work: what the next epoch needs from the host is made meanwhile.
-        self._randomness(self.epoch + 1)
         shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
         # The only place where values come back to the host.
         networks = network_entries(self.sums.read(), len(self.job.networks), shown, len(self.job.test))
         self.epoch += 1
         self.epoch_seconds = time.monotonic() - begun
         self.seconds += self.epoch_seconds
-        lr, seconds = round(float(self.schedule[first + steps - 1, 0]), 10), round(self.epoch_seconds, 3)
+        lr, seconds = round(float(self.rates[first + steps - 1]), 10), round(self.epoch_seconds, 3)
         self.curve.append({"epoch": self.epoch, "lr": lr, "networks": networks, "seconds": seconds})
         if diverged(networks):
             self.status = "diverged"
@@ -232,11 +220,11 @@ class Training:
         randomness, draws = self._randomness(self.epoch)
         self.job.train.begin_epoch(randomness)
         for name, drawn in draws.items():
-            self.draws.setdefault(name, torch.empty_like(drawn, device=self.job.device)).copy_(drawn)
-        self.epoch_schedule[:steps].copy_(self.schedule[first : first + steps])
+            devices.upload_(self.draws.setdefault(name, torch.empty_like(drawn, device=self.job.device)), drawn)
+        for own in self.schedule:
+            own.begin_epoch(first, steps)
         self.sums.zero()
         for teacher in self.cached:
-            # Last, for a copy from the host waits for whatever its stream has to do.
             teacher.fill(randomness, max(1, steps) * self.job.stage.schedule.batch)
 
     def _randomness(self, epoch: int) -> tuple[EpochRandomness, dict[str, Tensor]]:
@@ -260,8 +248,11 @@ class Training:
     def _tensors(self) -> artifacts.Tensors:
         return checkpoint.tensors_of((*self.job.networks, self.job.parts), self.optimizers)
 
-    def _changing(self) -> Iterator[Tensor]:
+    def state(self) -> Iterator[Tensor]:
+        """Every tensor that a step changes."""
         yield from self._tensors().values()
+        for leaves in self.leaves.values():
+            yield from leaves.tensors
         yield from self.sums.totals.values()
 
     def capture(self) -> None:
@@ -283,9 +274,9 @@ class Training:
                 # What it writes is what it would write again.
                 teacher.loop.capture(tuple)
             self.mode(training=True)
-            self.train_loop.capture(self._changing)
+            self.train_loop.capture(self.state)
             self.mode(training=False)
-            self.test_loop.capture(self._changing)
+            self.test_loop.capture(self.state)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -305,6 +296,8 @@ class Training:
         if about is not None:
             self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
             self.epoch_seconds = self.seconds / max(1, self.epoch)
+            for leaves in self.leaves.values():
+                leaves.refresh()
 
     def finish(self) -> Outcome:
         """Results of the last and of the best epoch, weights and logits."""

@@ -10,6 +10,10 @@ from torch import Tensor
 
 from bench.recipe import Data
 from bench.rng import generator
+from bench.train.device import upload_
+
+# Bytes that a set may take where it is normalised once, and not in every step.
+MOST_NORMALISED = 2**28
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class DeviceLoader:
     """Images and labels on a device; a batch is gathered, cropped, flipped and normalised there.
 
     The host is never waited for. The buffers of order and augmentation are filled in place, so that a captured graph
-    sees each epoch's.
+    sees each epoch's. A small set that is not augmented is normalised once; of one that is mirrored, both ways are
+    kept.
 
     Args:
         images: (N, H, W, C). Bytes are normalised; floats were made by a network and are as it takes them.
@@ -63,25 +68,35 @@ class DeviceLoader:
         *,
         augment: bool,
     ) -> None:
-        self.size, self.dtype = images.shape[1], dtype
-        padding = data.crop_padding if augment else 0
-        self.augments = augment and (padding > 0 or data.flip)
-        self.padded = pad(torch.from_numpy(images).to(device), padding, data.padding_mode)  # (N, H + 2p, W + 2p, C)
-        self.labels = torch.from_numpy(labels).to(device)  # (N,), and so are the next four
-        self.order = torch.arange(len(labels), device=device)
-        self.top, self.left = torch.zeros_like(self.order), torch.zeros_like(self.order)
-        self.flip = torch.zeros(len(labels), dtype=torch.bool, device=device)
+        self.size, self.dtype, self.padding = images.shape[1], dtype, data.crop_padding if augment else 0
+        self.augments = augment and (self.padding > 0 or data.flip)
+        self.padded = pad(torch.from_numpy(images).to(device), self.padding, data.padding_mode)
+        self.labels = labels
+        # Of an epoch: index and label at each place of its order, then source, top and left of each image's crop.
+        self.epoch = torch.empty(5, len(labels), dtype=torch.int64, device=device)
+        self.places, self.views = self.epoch[:2], self.epoch[2:]
         each = (torch.tensor(v, dtype=torch.float32, device=device) for v in (data.mean, data.std))
-        self.mean, self.std = (channels.repeat(self.size) for channels in each)  # (W * C,), of a row of pixels
+        self.mean, self.std = (channels.repeat(self.size**2) for channels in each)  # (H * W * C,), of an image's values
+        if augment and data.flip:
+            # (2N, ...), the mirrored ones last: the crop of a mirrored image is one gather too.
+            self.padded = torch.cat([self.padded, self.padded.flip(2)])
+        elif not self.augments and self.padded.numel() * dtype.itemsize <= MOST_NORMALISED:
+            self.padded = self._normalised(self.padded.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        nothing = np.zeros(len(labels), dtype=np.int64)
+        self.begin_epoch(EpochRandomness(np.arange(len(labels)), nothing, nothing, nothing.astype(np.bool_)))
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.labels)
 
     def begin_epoch(self, randomness: EpochRandomness) -> None:
-        """Take the order and the augmentation of an epoch, all copied to the device at once."""
-        for name in ("order", "top", "left", "flip"):
-            getattr(self, name).copy_(torch.from_numpy(getattr(randomness, name)))
+        """Take the order and the augmentation of an epoch, copied to the device at once."""
+        order, flip = randomness.order, randomness.flip
+        # A mirrored crop is a crop of the mirrored image, as far from its other edge.
+        left = np.where(flip, 2 * self.padding - randomness.left, randomness.left)
+        source = np.arange(len(order)) + len(order) * flip
+        rows = np.stack([order, self.labels[order], source, randomness.top, left])
+        upload_(self.epoch, torch.from_numpy(rows))
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What stands at places (B,) of the epoch's order.
@@ -89,16 +104,19 @@ class DeviceLoader:
         Returns:
             images (B, C, H, W), normalised, in channels_last memory; their labels (B,) and their indices (B,).
         """
-        indices = self.order.index_select(0, positions)
-        return self.images(indices), self.labels.index_select(0, indices), indices
+        indices, labels = self.places.index_select(1, positions).unbind()
+        return self.images(indices), labels, indices
 
     def images(self, indices: Tensor) -> Tensor:
         """Images (B, C, H, W) of some indices (B,), augmented as in this epoch."""
         if self.augments:
-            top, left, flip = (own.index_select(0, indices) for own in (self.top, self.left, self.flip))
-            images = crop_and_flip(self.padded, indices, top, left, flip, self.size)
+            source, top, left = self.views.index_select(1, indices).unbind()
+            images = crop(self.padded, source, top, left, self.size)
         else:
             images = self.padded.index_select(0, indices).permute(0, 3, 1, 2)
+        return self._normalised(images)
+
+    def _normalised(self, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:
             return normalise(images, self.mean, self.std, self.dtype)
         return images.to(self.dtype)
@@ -118,25 +136,22 @@ def _mirrored(side: int, padding: int, device: torch.device) -> Tensor:
     return last - (last - torch.arange(-padding, side + padding, device=device).abs()).abs()
 
 
-def crop_and_flip(padded: Tensor, indices: Tensor, top: Tensor, left: Tensor, flip: Tensor, size: int) -> Tensor:
+def crop(padded: Tensor, source: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
     """Crops of padded images (N, H, W, C): (B, C, size, size) in channels_last memory.
 
-    ``indices``, ``top``, ``left`` int64 (B,) and ``flip`` bool (B,) lie on the device of ``padded``. One gather, no
-    synchronisation and no shape that depends on values, so that it can be part of a CUDA graph.
+    ``source``, ``top`` and ``left``, int64 (B,), lie on the device of ``padded``. One gather, no synchronisation and no
+    shape that depends on values, so that it can be part of a CUDA graph.
     """
     windows = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
-    crops = windows[indices, top, left]
-    return torch.where(flip[:, None, None, None], crops.flip(2), crops).permute(0, 3, 1, 2)
+    return windows[source, top, left].permute(0, 3, 1, 2)
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """``(images / 255 - mean) / std`` of uint8 (B, C, H, W), computed in float32.
 
-    ``mean`` and ``std`` are the channels', repeated for each pixel of a row: float32 (W * C,). Channels lie side by
-    side in memory, and whole rows at a time are several times faster than single pixels.
+    ``mean`` and ``std`` are the channels', repeated for each pixel of an image: float32 (H * W * C,). Channels lie side
+    by side in memory, and whole images at a time are several times faster than single pixels.
     """
     batch, _, height, width = images.shape
-    pixels = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
-    rows = pixels.reshape(batch, height, -1)
-    scaled = rows.div_(255).sub_(mean).div_(std)
+    scaled = images.permute(0, 2, 3, 1).reshape(batch, -1).div(255).sub_(mean).div_(std)
     return scaled.reshape(batch, height, width, -1).permute(0, 3, 1, 2).to(dtype)

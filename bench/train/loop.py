@@ -17,8 +17,8 @@ class CapturedLoop:
 
     def __init__(self, body: Callable[[Tensor], None], n: int, batch: int, device: torch.device) -> None:
         self.body, self.n, self.batch, self.device = body, n, batch, device
-        self.cursor = torch.zeros((), dtype=torch.int64, device=device)  # the first position of the next batch
-        self.offsets = torch.arange(min(batch, n), device=device)  # (B,), of a batch's positions from the first one
+        self.sizes = sorted({min(batch, n), n % batch or batch}, reverse=True)  # of batches: the last may be smaller
+        self.offsets = {size: torch.arange(size, device=device) for size in self.sizes}  # of positions from the first
         self.step = torch.zeros(1, dtype=torch.int64, device=device)  # the number of the next batch in its pass
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images in a batch
 
@@ -33,7 +33,7 @@ class CapturedLoop:
 
     def steps(self, steps: int) -> Iterator[int]:
         """The same one by one: the number launched so far."""
-        self._rewind()
+        self.step.zero_()
         for step in range(steps):
             self._launch(min(self.batch, self.n - step * self.batch))
             yield step + 1
@@ -49,7 +49,7 @@ class CapturedLoop:
         if stream == torch.cuda.default_stream(self.device):
             stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         # The larger first: the smaller one finds room in what that gave back.
-        for size in sorted({min(self.batch, self.n), self.n % self.batch or self.batch}, reverse=True):
+        for size in self.sizes:
             self._warm_up(size, state, stream)
             self.graphs[size] = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graphs[size], pool=pool, stream=stream):
@@ -61,7 +61,7 @@ class CapturedLoop:
         try:
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP):
-                    self._rewind()
+                    self.step.zero_()
                     self._run(size)
         finally:
             torch.cuda.current_stream(self.device).wait_stream(stream)
@@ -73,13 +73,8 @@ class CapturedLoop:
         else:
             self._run(size)
 
-    def _rewind(self) -> None:
-        self.cursor.zero_()
-        self.step.zero_()
-
     def _run(self, size: int) -> None:
-        self.body(self.cursor + self.offsets[:size])
-        self.cursor += size
+        self.body(torch.add(self.offsets[size], self.step, alpha=self.batch))
         self.step += 1
 
 

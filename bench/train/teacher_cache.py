@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.train.device import free_memory
+from bench.train.device import free_memory, upload_
 from bench.train.loader import DeviceLoader, EpochRandomness
 from bench.train.loop import CapturedLoop
 
@@ -73,7 +73,7 @@ class CachedTeacher:
         self, cache: LogitsCache, teacher: Callable[[Tensor], Tensor], loader: DeviceLoader, batch: int
     ) -> None:
         self.cache, self.teacher, self.loader = cache, teacher, loader
-        device = loader.order.device
+        device = loader.padded.device
         self.view = torch.zeros(len(loader), dtype=torch.int64, device=device)  # (N,), that of each image in this epoch
         self.missing = torch.zeros(-(-len(loader) // batch) * batch, dtype=torch.int64, device=device)  # indices
         self.loop = CapturedLoop(self._compute, len(self.missing), batch, device)
@@ -88,8 +88,8 @@ class CachedTeacher:
         steps = -(-len(missing) // self.loop.batch)
         # A last batch that is not full is filled up: a teacher may answer a smaller one a little differently.
         padded = np.resize(missing, steps * self.loop.batch)
-        self.view.copy_(torch.from_numpy(view))
-        self.missing[: len(padded)].copy_(torch.from_numpy(padded))
+        upload_(self.view, torch.from_numpy(view))
+        upload_(self.missing[: len(padded)], torch.from_numpy(padded))
         if self.cache.filled is not None:
             # What is known may have been computed by another run, on another stream, and still be on its way.
             torch.cuda.current_stream(self.view.device).wait_event(self.cache.filled)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.benchmark import calibration, contenders, seeds
-from bench.benchmark.__main__ import main, page, written
+from bench.benchmark.__main__ import expected, main, page, written
 from bench.benchmark.contenders import CACHED, FILLING
 from bench.benchmark.measure import RUNS, Budget, measure, overhead_percent, ratio, with_filling
 from bench.benchmark.task import WORKLOADS, make_task
@@ -114,6 +114,34 @@ def test_seeds_together_train_as_each_does_alone() -> None:
             steps(1)
         found = {name: value[number] for name, value in (grouped.parameters | grouped.buffers).items()}
         torch.testing.assert_close(found, dict(alone.job.networks[0].state_dict()), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(("until", "rounds"), [(-1.0, 1), (1e9, 3)])
+def test_rounds_end_with_the_budget_but_there_is_one(until: float, rounds: int) -> None:
+    told = list[str]()
+    budget = Budget(3, None, time.monotonic() + until)
+    times = measure({"one": lambda count: None, "other": lambda count: None}, budget, 10, CPU, told.append)
+    assert [len(own) for own in times.values()] == [rounds, rounds]
+    assert ("1 of 3 rounds, for lack of time" in told) == (rounds == 1)
+
+
+def test_a_workload_is_expected_to_take_what_others_took_for_their_turns() -> None:
+    assert expected("vanilla-mlp", {"vanilla-resnet32": 90.0, KD: 150.0}) == 50.0
+
+
+def test_a_workload_that_does_not_fit_is_left_out_and_the_file_has_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "benchmark.json"
+    given = ["--quick", "--budget", "0.001", "--only", "vanilla-mlp", "--only", "vanilla-cnn", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.benchmark", *given, "--out", str(path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 rounds, for lack of time" in done.stdout
+    assert "vanilla-cnn left out, for lack of time" in done.stdout
+    assert {entry["workload"] for entry in json.loads(path.read_text())["results"]} == {"vanilla-mlp"}
 
 
 def test_the_time_of_several_seeds_is_shared_among_them() -> None:

@@ -1,6 +1,7 @@
 import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ NO_WORKER = "if __name__ == '__mp_main__': sys.exit('a worker')"
 @pytest.fixture
 def kdbench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """Runs a command in a project folder of its own, in this process; returns exit code, output and errors.
 
     Every process costs seconds before it does anything: only what is about processes has its own.
@@ -29,7 +30,9 @@ def kdbench(
         said = capfd.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 
-    return run
+    handler = signal.getsignal(signal.SIGINT)
+    yield run
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 """What a person sees of a run, in a terminal and in a file."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import rich
 
 from bench.cli import progress
 from bench.cli.bars import Bars
@@ -26,12 +26,18 @@ def other(project: Path) -> Run:
     return plan(load(project / "recipes"), ["tiny"], "paper").rows["tiny", "kd"][1]
 
 
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """A terminal."""
-    screen = io.StringIO()
-    monkeypatch.setattr(rich, "_console", None)
-    rich.reconfigure(file=screen, force_terminal=True, width=120)
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """A terminal of 120 columns."""
+    screen = Screen()
+    monkeypatch.setattr("bench.cli.bars.terminal", lambda: screen)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
     return screen
 
 
@@ -109,3 +115,13 @@ def test_a_loss_that_is_no_number():
 )
 def test_durations_are_said_as_people_do(seconds, said):
     assert duration(seconds) == said
+
+
+def test_bars_show_what_a_run_is_called_and_obey_none_of_it(run, screen):
+    named = replace(run, name="tiny/[/red]\x1b[2J")
+    with Bars() as bars:
+        bars.begin(named, 1, 1).warn("a \u202egninraw")
+        bars.skip(named, "as it is")
+    assert "\x1b[2J" not in screen.getvalue()
+    assert "tiny/[/red]\\x1b[2J seed 2: WARNING: a \\u202egninraw" in screen.getvalue()
+    assert "tiny/[/red]\\x1b[2J seed 2: left out, as it is" in screen.getvalue()

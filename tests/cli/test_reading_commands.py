@@ -17,7 +17,20 @@ from bench.store import Store
 from tests.handmade import SMALL, changed, epoch, record, write
 
 REPO = Path(__file__).parents[2]
-COMMANDS = ["list", "check", "verify", "run", "report", "cost", "estimate", "prepare", "gpu", "collect"]
+COMMANDS = [
+    "list",
+    "check",
+    "verify",
+    "run",
+    "report",
+    "audit",
+    "coverage",
+    "cost",
+    "estimate",
+    "prepare",
+    "gpu",
+    "collect",
+]
 FIGURES = ["similarity", "temperature", "impressions", "curves"]
 SIMILARITY = ["figure", "similarity", "cifar10"]
 Kdbench = Callable[..., tuple[int, str, str]]
@@ -59,6 +72,39 @@ def test_report_writes_the_table_in_the_project(kdbench: Kdbench, tmp_path: Path
     written = (tmp_path / "results" / "tables" / "ffdwv-table2.md").read_text(encoding="utf-8")
     assert code == 0
     assert written.strip() == kdbench("report", "ffdwv-table2", "--format", "markdown")[1].strip()
+
+
+def test_audit_of_one_table_and_of_all(kdbench: Kdbench, tmp_path: Path) -> None:
+    code, out, err = kdbench("audit", "ffdwv-table3")
+    assert (code, err) == (0, "")
+    assert "cost-floor: ffdwv-table3/ffdwv-resnet32.trcost (trcost 0.97, tecost 1.38)\n  A training step" in out
+    assert out.endswith("found in the published numbers of 1 table\n")
+    write(tmp_path)
+    assert kdbench("audit", "small") == (0, "nothing found in the published numbers of 1 table\n", "")
+    code, everything, _ = kdbench("audit")
+    assert out.rpartition("\n\n")[0] in everything
+    assert code == 0
+
+
+def test_audit_as_json(kdbench: Kdbench) -> None:
+    code, out, _ = kdbench("audit", "efficiency", "--format", "json")
+    found = {finding["cell"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert found["efficiency/fashion-student.accuracy"].keys() == {"rule", "cell", "numbers", "sentence"}
+    assert found["efficiency/fashion-student.accuracy"]["numbers"] == {
+        "printed": 98.15,
+        "error": 1.85,
+        "other error": 9.22,
+    }
+
+
+def test_coverage_counts_the_numbers_of_each_paper(kdbench: Kdbench, tmp_path: Path) -> None:
+    write(tmp_path)
+    code, out, err = kdbench("coverage")
+    assert (code, err) == (0, "")
+    (line,) = [line for line in out.splitlines() if line.startswith("Nobody et al.")]
+    # An error to be trained and a size that was never counted.
+    assert line.split()[-7:] == ["2", "0", "1", "1", "0", "1", "0"]
 
 
 def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench) -> None:
@@ -131,6 +177,20 @@ def test_curves_of_a_run_that_diverged_end_in_nan(kdbench: Kdbench, tmp_path: Pa
     assert (code, out.split()[-3:]) == (0, ["3.5", "nan", "2,000"])
 
 
+def test_what_a_record_calls_a_loss_steers_no_terminal(kdbench: Kdbench, tmp_path: Path) -> None:
+    (run,) = plan(load(write(tmp_path)), ["small"], "paper", rows=["plain"], seeds=[2]).runs.values()
+    networks = [{"loss": {"\x1b[2J\u202ece": 1.0}, "test_error": 1.0}]
+    Store(tmp_path / "results").add(record(run, curve=[{"epoch": 1, "networks": networks}]))
+    code, out, _ = kdbench("figure", "curves", "--loss", "small/plain#2")
+    assert (code, "small/plain: \\x1b[2J\\u202ece" in out, "\x1b" in out) == (0, True, False)
+
+
+@pytest.mark.parametrize("arguments", [["report", "\x1b[2J"], ["list", "--\x1b[2J"], ["gpu", "--\x1b[2J"]])
+def test_what_is_typed_steers_no_terminal(kdbench: Kdbench, arguments: list[str]) -> None:
+    code, _, err = kdbench(*arguments)
+    assert (code, "\\x1b[2J" in err, "\x1b" in err) == (2, True, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -163,6 +223,7 @@ def test_version(kdbench: Kdbench) -> None:
     ("arguments", "message"),
     [
         (["report", "ffdwv-table4"], "no table 'ffdwv-table4'; did you mean 'ffdwv-table3'?"),
+        (["audit", "eficiency"], "no table 'eficiency'; did you mean 'efficiency'?"),
         (["cost", "fdwv-table3"], "no table 'fdwv-table3'; did you mean 'ffdwv-table3'?"),
         (["figure", "similarity", "cifar11"], "no word distances for 'cifar11'; did you mean 'cifar10'?"),
         ([*SIMILARITY, "--table", "x"], "no table 'x'; known: dml-table2, "),
@@ -178,7 +239,18 @@ def test_a_mistake_is_one_line_and_exit_code_2(kdbench: Kdbench, arguments: list
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["list"], ["check"], ["report", "small"], ["cost"], SIMILARITY])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "0", "1e-320", "1e400"])
+def test_a_temperature_or_a_budget_that_is_none(kdbench: Kdbench, number: str) -> None:
+    message = "kdbench: a temperature is a number from 1e-18 to 1e+18\n"
+    assert kdbench("figure", "temperature", "efficiency/mnist-teacher#1", f"--at={number}") == (2, "", message)
+    if number != "1e-320":
+        code, _, err = kdbench("gpu", f"--budget={number}")
+        assert (code, f"--budget: {number} is no number of seconds above 0" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["check"], ["report", "small"], ["audit"], ["coverage"], ["cost"], SIMILARITY]
+)
 def test_a_broken_recipe_is_one_line_with_its_place(kdbench: Kdbench, tmp_path: Path, command: list[str]) -> None:
     write(tmp_path, changed(SMALL, ("metric: error\n", "metrc: error\n")))
     message = "kdbench: recipes/paper/table.yaml:4: table: unknown key 'metrc'; did you mean 'metric'?\n"
@@ -216,7 +288,7 @@ for line in sys.argv[1].split(";"):
     assert "torch" not in sys.modules, line
 """
 READING = (
-    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;cost;"
+    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;audit;coverage;cost;"
     "figure similarity cifar10 --figure a.svg;run dml-table2 --profile paper --dry-run;"
     "figure curves dml-table2/dml#1 --figure b.svg"
 )

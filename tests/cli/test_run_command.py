@@ -1,6 +1,8 @@
 """``kdbench run`` and the command of ``make gpu``: killed, resumed, without libraries, beside what is trained."""
 
 import json
+import re
+import shutil
 import signal
 
 import pytest
@@ -78,6 +80,21 @@ def test_a_damaged_artifact_is_not_used(finished, kdbench):
     assert len(err.splitlines()) == 1
 
 
+def test_a_teacher_that_diverged_is_trained_once_until_it_is_asked_for_again(project, kdbench):
+    recipe = project / "recipes" / "tiny" / "table.yaml"
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("lr: 0.05", "lr: 1.0e+9"), encoding="utf-8")
+    retry = "`kdbench run tiny --profile paper --retry-diverged` trains it again"
+    why = f"its teacher, tiny/vanilla seed 1, diverged; {retry}"
+    code, out, _ = kdbench(*KD, "--at-once", "1")
+    assert (code, "tiny/vanilla seed 1: diverged" in out, f"tiny/kd seed 1: left out, {why}" in out) == (0, True, True)
+    for command in (KD, (*KD, "--dry-run"), ("gpu", "--budget", "20", "--table", "tiny", *GPU)):
+        code, out, err = kdbench(*command)
+        assert (code, err, f"tiny/kd seed 1: left out, {why}\n" in out) == (0, "", True)
+    assert all(record["replica"] == 1 for record in records(project))
+    kdbench(*KD, "--retry-diverged")
+    assert by_name(project)["tiny/vanilla", 1]["replica"] == 2
+
+
 WITHOUT = """
 for name in "gensim fvcore pydantic matplotlib pandas tabulate scipy torchvision typer rich".split():
     sys.modules[name] = None
@@ -105,10 +122,11 @@ def test_the_gpu_command_begins_with_the_most_valuable_stops_in_time_packs_and_g
     before = {record["id"] for record in records(project)}
     for path in (project / "results").glob("*/*"):
         path.unlink()
-    code, out, err = finish(start(project, "--budget", "100", *GPU, code=WITHOUT))
+    code, out, err = finish(start(project, "--budget", "100", "--at-once", "2", *GPU, code=WITHOUT))
     assert code == 0, err
     assert {record["id"] for record in records(project)} > before
     assert len(records(project)) == 4
+    assert {record["side_by_side"] for record in records(project) if record["id"] not in before} == {2}
     for path in (project / "results" / "runs").iterdir():
         path.unlink()
     assert "4 records in packed, 4 of them new" in kdbench("collect", "packed")[1]
@@ -144,7 +162,27 @@ def test_estimate_trains_nothing(project, kdbench):
     assert code == 0, err
     assert "6 runs to train" in out
     assert "in all" in out
+    assert "seeds that a verdict needs" not in out
     assert not (project / "results" / "runs").exists()
+
+
+def publish(folder):
+    recipe = folder / "recipes" / "tiny" / "table.yaml"
+    cell = "{error: {value: 50.0, source: made up}}"
+    text = recipe.read_text().replace("priority: 3, published: {}", f"priority: 3, published: {cell}")
+    recipe.write_text(text, encoding="utf-8")
+
+
+def test_estimate_says_how_many_seeds_a_verdict_needs(finished, kdbench):
+    publish(finished)
+    code, out, err = kdbench("estimate", "tiny", "--device", "cpu")
+    assert code == 0, err
+    assert "seeds that a verdict needs, each with a source of its own" in out
+    assert re.search(r"\nvanilla: .*; standard deviation \d+\.\d\d seen, margin 0\.5\n", out)
+    shutil.rmtree(finished / "results")
+    assert (
+        "not known yet: no row has two runs in the paper profile" in kdbench("estimate", "tiny", "--device", "cpu")[1]
+    )
 
 
 def test_a_high_temperature_softens_the_logits_of_a_run(finished, kdbench):

@@ -153,6 +153,32 @@ def test_garbage_is_one_clear_error(name, content, tmp_path):
         read_vectors(tmp_path / name, ["bear"])
 
 
+ENDLESS = 30_000_000
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"2 3\n" + b"a" * ENDLESS, "a word of more than 10,000 bytes"),
+        (b"2 3\napple " + b"\0" * 12 + b"a" * ENDLESS, "a word of more than 10,000 bytes"),
+        (b"3 3\napple 1 2 3\n" + b"a" * ENDLESS, "a line of more than 10,150 bytes"),
+        (b"3 3\napple 1 2 3\nbear " + b"1" * ENDLESS, "a line of more than 10,150 bytes"),
+    ],
+    ids=["no space", "no space behind a vector", "no line", "no end of a number"],
+)
+def test_a_file_in_which_nothing_ends_is_not_read_into_memory(content, reason, tmp_path):
+    path = tmp_path / "endless.bin"
+    path.write_bytes(content)
+    with pytest.raises(WordsError):  # imports are not what is measured
+        read_vectors(tmp_path / "none.bin", ["bear"])
+    tracemalloc.start()
+    with pytest.raises(WordsError, match=rf"endless.bin: not a complete word2vec file \(.*{reason}"):
+        read_vectors(path, ["bear"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6
+
+
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(WordsError, match=r"none.bin"):
         read_vectors(tmp_path / "none.bin", ["bear"])

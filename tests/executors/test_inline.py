@@ -190,7 +190,8 @@ def test_a_record_says_how_many_went_on_and_only_its_own_warnings(project, monke
     assert {record.seed: record.warnings for record in records.values()} == {1: ["of seed 1"], 2: ["of seed 2"]}
     assert sorted(told) == ["of seed 1", "of seed 2"]
     said = [json.loads(path.read_text()) for path in (project / "results" / "runs").glob("*.json")]
-    assert [(found["side_by_side"], found["compiled"]) for found in said] == [(2, None), (2, None)]
+    told = [(found["side_by_side"], found["compiled"], found["fused"]) for found in said]
+    assert told == [(2, None, None), (2, None, None)]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

@@ -52,13 +52,23 @@ def test_how_many_at_once(monkeypatch, asked, device, count, found) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "at_once", "kind", "threads"), [(CPU, 1, Inline, 6), (CPU, 4, Processes, 1), (CPU, 2, Processes, 3)]
+    ("devices", "at_once", "kind", "threads"),
+    [
+        ([CPU], 1, Inline, 6),
+        ([CPU], 4, Processes, 1),
+        ([CPU], 2, Processes, 3),
+        # A process a GPU; none is started here.
+        ([torch.device("cuda:0"), torch.device("cuda:1")], 4, Processes, 3),
+    ],
 )
-def test_which_executor(tmp_path, monkeypatch, device, at_once, kind, threads) -> None:
+def test_which_executor(tmp_path, monkeypatch, devices, at_once, kind, threads) -> None:
     monkeypatch.setattr(choose, "cores", lambda: 6)
     now = [6]
     monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
     monkeypatch.setattr(torch, "set_num_threads", now.append)
-    made = make_executor(Store(tmp_path), Costs(tmp_path / "costs.json", {}), tmp_path, device, at_once)
+    made = make_executor(Store(tmp_path), Costs(tmp_path / "costs.json", {}), tmp_path, devices, at_once)
     assert type(made) is kind
     assert now[-1] == threads
+    if kind is Processes:
+        places = (made.devices, made.arguments.each)
+        assert places == ([CPU] * at_once, 1) or places == (devices, at_once)

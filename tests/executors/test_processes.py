@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench import registry
 from bench.cost import Costs
@@ -14,8 +15,11 @@ from bench.errors import DataError, DeviceError
 from bench.executors.processes import Processes
 from bench.graph import Run, plan
 from bench.recipe import load
+from bench.record import Record
 from bench.store import Store
 from tests.told import Told
+
+CPU = torch.device("cpu")
 
 
 def planned(project: Path) -> list[Run]:
@@ -31,7 +35,7 @@ def runs(project: Path) -> list[Run]:
 @pytest.fixture
 def executor(project: Path):
     executor = Processes(
-        Store(project / "results"), Costs(project / "costs.json", {}), project / "data", count=2, threads=1
+        Store(project / "results"), Costs(project / "costs.json", {}), project / "data", devices=[CPU, CPU], threads=1
     )
     yield executor
     executor.stop()
@@ -68,6 +72,52 @@ def test_there_is_room_for_as_many_as_asked_and_what_is_out_of_time_leaves_a_che
     assert len(executor.workers) == 2
 
 
+def test_a_worker_has_several_runs_at_a_time_as_on_a_gpu_and_each_leaves_what_it_leaves_alone(project, runs, tmp_path):
+    library = load(project / "recipes")
+    every = [run for run in plan(library, ["tiny"], "paper").runs.values() if not run.sources][:5]
+    alone = Processes(Store(tmp_path), Costs(project / "costs.json", {}), project / "data", devices=[CPU], threads=1)
+    several = Processes(
+        Store(project / "results"), Costs(project / "costs.json", {}), project / "data", devices=[CPU, CPU], threads=1,
+        each=2,
+    )  # fmt: skip
+    found: list[dict[str, Record]] = []
+    for executor in (alone, several):
+        try:
+            records, waiting, told = {}, [*every], {run.key: Told() for run in every}
+            while len(records) < len(every):
+                while waiting and executor.room:
+                    run = waiting.pop(0)
+                    executor.submit(run, told[run.key], None)
+                run, record = executor.wait()
+                records[run.key] = record
+                assert told[run.key].epochs[-1] == (len(record.curve), len(record.curve))
+            found.append(records)
+            assert len(executor.workers) == len(executor.devices)
+        finally:
+            executor.stop()
+    assert {record.side_by_side for record in found[0].values()} == {1}
+    # Two workers of one device, each with two runs.
+    assert {record.side_by_side for record in found[1].values()} == {4}
+    for key, record in found[0].items():
+        assert found[1][key].artifact == record.artifact
+        assert [e["networks"] for e in found[1][key].curve] == [e["networks"] for e in record.curve]
+
+
+def test_runs_are_shared_among_workers_before_one_has_two(project, runs, monkeypatch):
+    executor = Processes(
+        Store(project / "results"), Costs(project / "costs.json", {}), project / "data", devices=[CPU, CPU], threads=1,
+        each=2,
+    )  # fmt: skip
+    try:
+        for run in runs:
+            executor.submit(run, Told(), time.monotonic())
+        assert len({task.worker.process.pid for task in executor.tasks.values()}) == 2
+        assert executor.room
+        assert {executor.wait(), executor.wait()} == {(run, None) for run in runs}
+    finally:
+        executor.stop()
+
+
 PLUGIN = """
 from dataclasses import dataclass
 from bench.methods.vanilla import Vanilla
@@ -90,7 +140,7 @@ def test_a_worker_knows_the_plug_ins(project):
     registry.load_plugins(plugins)
     run = planned(project)[0]
     costs = Costs(project / "costs.json", {})
-    executor = Processes(Store(project / "results"), costs, project / "data", count=1, threads=1, plugins=plugins)
+    executor = Processes(Store(project / "results"), costs, project / "data", devices=[CPU], threads=1, plugins=plugins)
     try:
         executor.submit(run, Told(), None)
         _, record = executor.wait()

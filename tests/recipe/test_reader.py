@@ -390,13 +390,28 @@ SHAPES = [
 REFERENCES = [
     ("better: kd,", "better: kdd,", "claims: 'kdd' is no row; did you mean 'kd'?", "- {text"),
     ("worse: plain", "worse: nothing", "claims: 'nothing' trains nothing", "- {text"),
-    (KD, KD.replace("#1", "#"), "row kd: 'large#' names no seed; write large#1 or large#same", "teacher: large#"),
-    (KD, KD.replace("#1", "#one"), "row kd: 'large#one' names no seed; write large#1 or large#same", "teacher: large"),
-    (KD, KD.replace("#1", "#²"), "row kd: 'large#²' names no seed; write large#1 or large#same", "teacher: large"),
+    (
+        KD,
+        KD.replace("#1", "#"),
+        "row kd: 'large#' names no seed; write large#1, large#same or large#source",
+        "teacher: large#",
+    ),
+    (
+        KD,
+        KD.replace("#1", "#one"),
+        "row kd: 'large#one' names no seed; write large#1, large#same or large#source",
+        "teacher: large",
+    ),
+    (
+        KD,
+        KD.replace("#1", "#²"),
+        "row kd: 'large#²' names no seed; write large#1, large#same or large#source",
+        "teacher: large",
+    ),
     (
         KD,
         KD.replace("large#1", "small/large"),
-        "row kd: 'small/large' names no seed; write small/large#1 or small/large#same",
+        "row kd: 'small/large' names no seed; write small/large#1, small/large#same or small/large#source",
         "teacher: small/large",
     ),
     (KD, KD.replace("large#1", "''"), "row kd: '' names no seed", "teacher: ''"),
@@ -427,6 +442,13 @@ ASSUMED = [
     ("      method.temperature:", "      words:", "row kd.assumed: 'words' is no field here", 'words: "not stated"'),
     ("      method.temperature:", "      update:", "row kd.assumed: 'update' is no field here", "update:"),
     ("      method.temperature:", "      init:", "row kd.assumed: 'init' is no field here", "init:"),
+    (
+        "      method.temperature:",
+        "      published.error:",
+        "row kd.assumed: 'published.error' is no field",
+        "published",
+    ),
+    ("      method.temperature:", "      report:", "row kd.assumed: 'report' is no field here", "report:"),
     (
         "      method.temperature:",
         "      data.train.fraction:",
@@ -467,7 +489,25 @@ def test_an_assumption_may_name_every_field_of_its_row(tmp_path: Path, path: str
     assert table_of(tmp_path, text).rows["kd"].assumed == {path: "not stated"}
 
 
-@pytest.mark.parametrize("path", ["words", "method.temperature", "teacher", "init", "update", "schedule.iterations"])
+@pytest.mark.parametrize(
+    ("row", "path"),
+    [
+        *(
+            ("    priority: [3, 2, 1]\n", path)
+            for path in ("published.error", "published.error.protocol", "published.params")
+        ),
+        ("    update: sequential\n", "report"),
+    ],
+)
+def test_an_assumption_may_be_of_what_is_published_and_reported(tmp_path: Path, row: str, path: str) -> None:
+    text = changed(SMALL, (row, f"{row}    assumed: {{{path}: inferred}}\n"))
+    assert {path: "inferred"} in [row.assumed for row in table_of(tmp_path, text).rows.values()]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["words", "method.temperature", "teacher", "init", "update", "schedule.iterations", "published.error.source"],
+)
 def test_an_assumption_of_a_table_may_name_a_field_of_any_row(tmp_path: Path, path: str) -> None:
     assert table_of(tmp_path, changed(SMALL, ("  schedule.batch:", f"  {path}:"))).assumed == {path: "not stated"}
 
@@ -494,6 +534,39 @@ def test_a_decay_by_name_replaces_the_tables_steps_and_the_other_way_round(tmp_p
     assert table_of(tmp_path, both).rows["plain"].stages[0].schedule.decay == Cosine()
     steps = changed(both, ("decay: cosine, warmup: 2", "drops: [4], gamma: 0.5"))
     assert table_of(tmp_path, steps).rows["plain"].stages[0].schedule.decay == Steps((4,), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (KD, KD.replace("#1", "#source"), "row kd: 'source' needs 'sources', one number for each seed of the row"),
+        (KD, f"    sources: [1, 1, 2]\n{KD}", "row kd.sources: no stage takes a 'source'; write ROW#source"),
+        (KD, f"    sources: [1, 2]\n{KD.replace('#1', '#source')}", "row kd.sources: 3 seeds but 2 numbers"),
+        (KD, f"    sources: [1, 0, 2]\n{KD.replace('#1', '#source')}", "row kd.sources: must be 1 or more, got 0"),
+        (
+            KD,
+            f"    hypothesis_of: plain\n{KD}",
+            "row kd.hypothesis_of: 'kd' has a verdict of its own; mark it 'unscored'",
+        ),
+        (
+            KD,
+            f"    hypothesis_of: plan\n    unscored: x\n{KD}",
+            "row kd.hypothesis_of: no row 'plan'; did you mean 'plain'?",
+        ),
+        (KD, f"    hypothesis_of: large\n    unscored: x\n{KD}", "row kd.hypothesis_of: 'large' has no verdict"),
+        (KD, f"    bounded_by: large\n{KD}", "row kd.bounded_by: 'kd' has no verdict"),
+        (PLAIN_METHOD, f"    bounded_by: kd\n{PLAIN_METHOD}", "row plain.bounded_by: 'kd' has a verdict of its own"),
+    ],
+)
+def test_what_does_not_fit_together(tmp_path: Path, old: str, new: str, message: str) -> None:
+    said, _ = fault_of(tmp_path, changed(SMALL, (old, new)))
+    assert said.startswith(message)
+
+
+def test_rows_that_name_others(tmp_path: Path) -> None:
+    kd = f"    hypothesis_of: plain\n    unscored: a hypothesis\n{KD}"
+    rows = table_of(tmp_path, changed(SMALL, (KD, kd), (PLAIN_METHOD, f"    bounded_by: kd\n{PLAIN_METHOD}"))).rows
+    assert (rows["kd"].hypothesis_of, rows["plain"].bounded_by, rows["kd"].bounded_by) == ("plain", "kd", None)
 
 
 def test_an_ensemble_of_teachers_is_a_list(tmp_path: Path) -> None:
@@ -527,13 +600,15 @@ def test_a_length_in_the_other_unit_replaces_the_tables(tmp_path: Path) -> None:
     [
         ("large#1", ("small", "large", "", 1)),
         ("large#same", ("small", "large", "", None)),
+        ("large#source", ("small", "large", "", "source")),
         ("other/large#2", ("other", "large", "", 2)),
         ("other/large.flow#2", ("other", "large", "flow", 2)),
         ("flow", ("small", "kd", "flow", None)),
     ],
 )
 def test_an_edge_names_table_row_stage_and_seed(tmp_path: Path, said: str, expected: tuple[object, ...]) -> None:
-    text = changed(SMALL, (KD, KD.replace("large#1", said)))
+    sources = "    sources: [1, 2, 3]\n" if "source" in said else ""
+    text = changed(SMALL, (KD, sources + KD.replace("large#1", said)))
     line = next(i for i, row in enumerate(text.splitlines(), 1) if row.startswith("    teacher: "))
     assert table_of(tmp_path, text).rows["kd"].stages[0].teachers == (Ref(*expected, f"table.yaml:{line}"),)
 

@@ -73,6 +73,15 @@ def test_a_stage_without_a_seed_counts_for_each(tmp_path: Path) -> None:
     assert of_small(found, "staged") == 3 * 100 + 3 * 10_000
 
 
+def test_the_papers_one_source_counts_once_whatever_ours_are(tmp_path: Path) -> None:
+    spread = (
+        ("seeds: [1, 2, 3]\n", "seeds: [1, 2, 3]\nnets: 3\n"),
+        ("warm: {seed: 1, ", "warm: {seed: source, "),
+        ("    stages:\n", "    sources: [1, 2, 3]\n    stages:\n"),
+    )
+    assert of_small(library(tmp_path, *spread), "staged") == 100 + 3 * 10_000
+
+
 def test_a_row_may_have_another_number_of_networks(tmp_path: Path) -> None:
     found = library(tmp_path, ("    priority: [3, 2, 1]\n", "    priority: [3, 2, 1]\n    nets: 3\n"))
     assert of_small(found, "plain") == 30_000

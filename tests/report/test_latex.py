@@ -39,7 +39,7 @@ def line(label: str, name: str = "row", group: str = "") -> ReportRow:
 
 def made(*lines: ReportRow, title: str = "Title", table: str = "made") -> Report:
     """A report of some rows, and nothing else."""
-    nothing = Provenance(0, 0, (), (), None, None)
+    nothing = Provenance(0, 0, (), (), (), (), None, None)
     return replace(
         shipped("zskd"),
         table=table,

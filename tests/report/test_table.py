@@ -7,81 +7,27 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
 from bench.cost import Cost, Costs
 from bench.errors import UsageError
-from bench.graph import Run, plan
-from bench.networks.base import Network
-from bench.profiles import Profile
+from bench.graph import plan
 from bench.recipe import Library, load
-from bench.record import Record, Result
-from bench.report.model import Report, ReportRow
+from bench.report.model import Report
 from bench.report.render import Format, render
 from bench.report.table import build
 from bench.store import Store
-from tests import handmade
+from tests.report.results import GOLDEN, LIBRARY, FakeCosts, Results, line_of, notes_of
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = Path(__file__).parent / "golden"
 SUFFIXES: dict[Format, str] = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv", "json": "json"}
-LIBRARY = load(GOLDEN / "recipes")
-
-
-class FakeCosts:
-    """Depth 8: 25 million multiply-adds, 0.08 million parameters; depth 14: twice that; others were never counted."""
-
-    def get(self, network: Network, classes: int, channels: int, size: int) -> Cost | None:
-        assert (network.name, classes, channels, size) == ("resnet", 100, 3, 32)
-        return {8: Cost(25_000_000, 80_000), 14: Cost(50_000_000, 160_000)}.get(network.params["depth"])
-
-
-def record(run: Run, *errors: tuple[float | None, float], **said: Any) -> Record:
-    """A record of a run; ``errors`` are (last, best) of each of its networks."""
-    usual: dict[str, Any] = {
-        "results": [Result(last, best, 9) for last, best in errors],
-        "curve": [],
-        "precision": "bfloat16",
-        "commit": "0123456789abcdef",
-        "taken": {edge: {"record": source.id, "artifact": "digest"} for edge, source in run.sources.items()},
-        "artifact": "digest",
-        "finished": f"2031-01-0{run.seed}T00:00:00+00:00",
-    }
-    return handmade.record(run, **{**usual, **said})
-
-
-class Results:
-    """A store of hand-written records, and the table that they make."""
-
-    def __init__(self, folder: Path, library: Library = LIBRARY, name: str = "small") -> None:
-        self.store, self.library, self.name = Store(folder), library, name
-
-    def add(
-        self, row: str, *errors: tuple[float | None, float], seed: int = 1, profile: Profile = "paper", **said: Any
-    ) -> None:
-        run = plan(self.library, [self.name], profile).rows[self.name, row][seed]
-        self.store.add(record(run, *errors, **said))
-
-    def report(self, smaller: Profile | None = None) -> Report:
-        return build(self.library, self.name, self.store, FakeCosts(), smaller=smaller)
-
-    def line(self, row: str) -> ReportRow:
-        return line_of(self.report(), row)
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     return Results(tmp_path)
-
-
-def line_of(report: Report, row: str) -> ReportRow:
-    return next(line for line in report.lines if line.name == row)
-
-
-def notes_of(report: Report, row: str, column: str) -> list[str]:
-    return [report.footnotes[mark - 1] for mark in line_of(report, row).marks.get(column, ())]
 
 
 @pytest.fixture
@@ -321,6 +267,21 @@ def test_footnotes_are_numbered_by_first_use_and_never_repeated(full: Report) ->
     used = [mark for line in full.lines for column in columns for mark in line.marks.get(column, ())]
     assert list(dict.fromkeys(used)) == list(range(1, len(full.footnotes) + 1))
     assert len(set(full.footnotes)) == len(full.footnotes)
+
+
+def test_what_is_published_and_reported_can_be_an_assumption(results: Results) -> None:
+    table = results.library.tables["small"]
+    kd = replace(table.rows["kd"], assumed={"published.error.protocol": "inferred", "published.trcost": "copied"})
+    dml = replace(table.rows["dml"], assumed={"report": "not stated"})
+    rows = {**table.rows, "kd": kd, "dml": dml}
+    results.library = Library({"small": replace(table, rows=rows, assumed={"published.error.source": "all of it"})})
+    report = results.report()
+    assert report.assumed == ("published.error.source = Table 1 (assumed): all of it",)
+    assert notes_of(report, "kd", "label") == [
+        "published.error.protocol = unknown (assumed): inferred",
+        "published.trcost (assumed): copied",
+    ]
+    assert "report = mean (assumed): not stated" in notes_of(report, "dml", "label")
 
 
 def test_assumptions_show_the_value_that_was_assumed(full: Report) -> None:

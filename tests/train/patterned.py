@@ -16,7 +16,8 @@ from bench.networks.resnet import ResNet
 from bench.optimizers import SGD
 from bench.recipe import Data, Stage
 from bench.schedules import Schedule, Steps
-from bench.train.engine import Job, Training
+from bench.train.engine import Training
+from bench.train.job import Job
 from bench.train.loader import DeviceLoader
 
 CPU = torch.device("cpu")

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -30,6 +32,37 @@ def test_cuda_is_chosen_where_present() -> None:
     assert device.choose(None) == device.choose("cuda") == torch.device("cuda")
     assert device.choose("cuda:1") == torch.device("cuda:1")
     assert device.choose("cpu") == CPU
+
+
+@pytest.mark.usefixtures("two_cuda_devices")
+def test_every_gpu_is_used_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.choose_all(None) == [torch.device("cuda:0"), torch.device("cuda:1")]
+    assert device.choose_all("cuda:1") == [torch.device("cuda:1")]
+    assert device.choose_all("cuda") == [torch.device("cuda")]
+    assert device.choose_all("cpu") == [CPU]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert device.choose_all(None) == [torch.device("cuda")]
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_without_cuda_the_cpu_is_all_there_is() -> None:
+    assert device.choose_all(None) == [CPU]
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "32"), ("8", "8")])
+def test_streams_have_queues_of_their_own_unless_told(
+    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS", raising=False)
+    if before:
+        monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", before)
+    device.choose("cpu")
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == after
+
+
+def test_a_record_says_that_cudnn_chooses_by_time() -> None:
+    assert "differ from process to process" in device.cudnn(torch.device("cuda"))["cudnn"]
+    assert device.cudnn(CPU) == {}
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "cuda:x", "cuda:-1", "mps", "meta"])

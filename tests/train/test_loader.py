@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torchvision.transforms import functional as reference
 
 from bench.recipe import Data
-from bench.train.loader import DeviceLoader, EpochRandomness, crop_and_flip, normalise, pad
+from bench.train.loader import DeviceLoader, EpochRandomness, crop, normalise, pad
 from tests.operations import READING, Operations
 
 
@@ -12,25 +14,46 @@ def random_images(count: int, height: int, width: int, channels: int) -> torch.T
     return torch.randint(0, 256, (count, height, width, channels), dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("mode", ["constant", "reflect"])
-@pytest.mark.parametrize(("size", "channels", "padding"), [(32, 3, 4), (28, 1, 2), (32, 3, 0)])
-def test_augmentation_is_torchvisions(mode, size, channels, padding):
-    images = random_images(6, size, size, channels)
-    index = torch.tensor([3, 0, 5, 5, 1])
-    top = torch.tensor([0, 2 * padding, padding, 1, 0]).clamp(max=2 * padding)
-    left = torch.tensor([2 * padding, 0, padding, 0, 1]).clamp(max=2 * padding)
-    flip = torch.tensor([True, False, False, True, True])
-    mean, std = torch.tensor([0.4914, 0.4822, 0.4465][:channels]), torch.tensor([0.2023, 0.1994, 0.2010][:channels])
+def loader_of(
+    images: torch.Tensor, device: str = "cpu", dtype=torch.float32, *, augment=True, **changed
+) -> DeviceLoader:
+    channels = images.shape[3]
+    mean, std = (0.4914, 0.4822, 0.4465)[:channels], (0.2023, 0.1994, 0.2010)[:channels]
+    data = replace(Data("cifar10", "all", "all", 0, "constant", False, mean, std), **changed)
+    return DeviceLoader(images.numpy(), np.arange(len(images)) % 7, data, torch.device(device), dtype, augment=augment)
 
-    ours = crop_and_flip(pad(images, padding, mode), index, top, left, flip, size)
-    for k, i in enumerate(index):
+
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+@pytest.mark.parametrize("mirrored", [True, False])
+@pytest.mark.parametrize(("size", "channels", "padding"), [(32, 3, 4), (28, 1, 2), (32, 3, 0)])
+def test_augmentation_is_torchvisions(mode, mirrored, size, channels, padding):
+    images = random_images(6, size, size, channels)
+    loader = loader_of(images, crop_padding=padding, padding_mode=mode, flip=mirrored)
+    top = np.array([0, 2 * padding, padding, 1, 0, 2]).clip(max=2 * padding)
+    left = np.array([2 * padding, 0, padding, 0, 1, 1]).clip(max=2 * padding)
+    flip = np.array([True, False, False, True, True, False]) & mirrored
+    loader.begin_epoch(EpochRandomness(np.array([3, 0, 5, 1, 4, 2]), top, left, flip))
+    ours, labels, indices = loader.batch(torch.arange(5))
+    assert (indices.tolist(), labels.tolist()) == ([3, 0, 5, 1, 4], [3, 0, 5, 1, 4])
+    for shown, i in zip(ours, indices.tolist(), strict=True):
         image = reference.to_pil_image(images[i].permute(2, 0, 1))
         image = reference.pad(image, [padding], padding_mode=mode)
-        image = reference.crop(image, int(top[k]), int(left[k]), size, size)
-        image = reference.to_tensor(reference.hflip(image) if flip[k] else image)
-        assert torch.equal(ours[k].float() / 255, image)
-        normalised = normalise(ours, mean.repeat(size), std.repeat(size))[k]
-        assert torch.equal(normalised, reference.normalize(image, mean.tolist(), std.tolist()))
+        image = reference.crop(image, int(top[i]), int(left[i]), size, size)
+        image = reference.to_tensor(reference.hflip(image) if flip[i] else image)
+        mean, std = (own[:channels].tolist() for own in (loader.mean, loader.std))
+        assert torch.equal(shown, reference.normalize(image, mean, std))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_normalised_once_or_in_every_step_is_the_same(dtype, monkeypatch):
+    images, chosen = random_images(6, 28, 28, 1), torch.tensor([5, 0, 2])
+    once = loader_of(images, dtype=dtype)
+    monkeypatch.setattr("bench.train.loader.MOST_NORMALISED", once.padded.numel() * dtype.itemsize - 1)
+    each = loader_of(images, dtype=dtype)
+    assert (once.padded.dtype, each.padded.dtype) == (dtype, torch.uint8)
+    both = [loader.batch(chosen) for loader in (once, each)]
+    assert both[0][0].stride() == both[1][0].stride()
+    assert all(torch.equal(a, b) for a, b in zip(*both, strict=True))
 
 
 def test_padding_of_images_that_are_not_square():
@@ -42,11 +65,11 @@ def test_padding_of_images_that_are_not_square():
 
 def test_views_lie_in_channels_last_memory():
     padded, zeros = pad(random_images(4, 32, 32, 3), 4, "constant"), torch.zeros(4, dtype=torch.int64)
-    views = crop_and_flip(padded, torch.arange(4), zeros, zeros, zeros.bool(), 32)
+    views = crop(padded, torch.arange(4), zeros, zeros, 32)
     assert views.dtype == torch.uint8
     assert views.shape == (4, 3, 32, 32)
     assert views.is_contiguous(memory_format=torch.channels_last)
-    half = torch.full((32 * 3,), 0.5)
+    half = torch.full((32 * 32 * 3,), 0.5)
     floats = normalise(views, half, half, torch.bfloat16)
     assert floats.dtype == torch.bfloat16
     assert floats.is_contiguous(memory_format=torch.channels_last)
@@ -54,13 +77,15 @@ def test_views_lie_in_channels_last_memory():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_view_can_be_captured_in_a_cuda_graph():
-    padded = pad(random_images(64, 32, 32, 3).cuda(), 4, "reflect")
-    index, top, left = (torch.randint(0, 9, (16,), device="cuda") for _ in range(3))
-    flip, half = index > 4, torch.full((32 * 3,), 0.5, device="cuda")
-    expected = normalise(crop_and_flip(padded, index, top, left, flip, 32), half, half)
+    loader, positions = (
+        loader_of(random_images(64, 32, 32, 3), "cuda", crop_padding=4, flip=True),
+        torch.arange(16).cuda(),
+    )
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        captured = normalise(crop_and_flip(padded, index, top, left, flip, 32), half, half)
+        captured, _, _ = loader.batch(positions)
+    loader.begin_epoch(EpochRandomness.draw(1, 0, 64, 4, True))
+    expected, _, _ = loader.batch(positions)
     graph.replay()
     assert torch.equal(captured, expected)
 
@@ -102,4 +127,4 @@ def test_no_value_of_a_batch_comes_back_to_the_host():
     assert "aten::index" in operations.names
     assert (shown.shape, shown.dtype) == ((8, 3, 32, 32), torch.float32)
     assert torch.equal(own, indices)
-    assert torch.equal(indices, loader.order[:8])
+    assert indices.tolist() == EpochRandomness.draw(1, 0, 20, 4, True).order[:8].tolist()

@@ -11,7 +11,7 @@ from bench.build import fresh_networks, make_job
 from bench.graph import Run, plan
 from bench.recipe import load
 from bench.train import engine
-from bench.train.engine import Job
+from bench.train.job import Job
 from bench.train.loader import DeviceLoader
 from bench.train.progress import run_to_completion
 from bench.train.results import Outcome

@@ -1,5 +1,7 @@
 """The contract of a network's module: one forward pass gives logits and named features, without hooks."""
 
+import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -36,8 +38,13 @@ class NetworkModule(nn.Module):
         raise NotImplementedError
 
 
+def fuses(device: torch.device) -> bool:
+    """Whether normalisation, residual sum and ReLU are one operation there: on CUDA, unless KDBENCH_FUSED=0."""
+    return device.type == "cuda" and os.environ.get("KDBENCH_FUSED") != "0" and find_spec("triton") is not None
+
+
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation without ``num_batches_tracked``.
+    """Batch normalisation without ``num_batches_tracked``, with what follows it in a residual network.
 
     Counting the batches is a tenth of the kernels of a training step, and nothing reads the count where the
     momentum is fixed.
@@ -46,6 +53,22 @@ class BatchNorm(nn.BatchNorm2d):
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
         self.num_batches_tracked = None
+
+    def forward(self, input: Tensor, residual: Tensor | None = None, *, relu: bool = False) -> Tensor:
+        """Normalise (N, C, H, W), then add ``residual``, then take the ReLU: on CUDA in one operation, where it can."""
+        if self._can_be_fused(input):
+            from bench.networks.modules import fused
+
+            return fused.batch_norm(self, input, residual, relu=relu)
+        y = super().forward(input)
+        # In place: nothing else reads what the normalisation gave.
+        y = y if residual is None else y.add_(residual)
+        return y.relu_() if relu else y
+
+    def _can_be_fused(self, x: Tensor) -> bool:
+        """Not in float64, and with gradients only in training: PyTorch refuses to normalise a single pixel there."""
+        suits = x.dtype in (torch.bfloat16, torch.float32) and x.numel() > x.shape[1]
+        return suits and (self.training or not torch.is_grad_enabled()) and fuses(x.device)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         # nn.BatchNorm2d adds the missing count to weights that carry no version (safetensors), and strict loading

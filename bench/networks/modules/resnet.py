@@ -39,7 +39,8 @@ class ResNetModule(NetworkModule):
 
     def forward(self, x: Tensor) -> Output:
         """Map images (N, channels, H, W) to logits (N, classes) and the named features."""
-        x = self.stem(x)
+        ((convolution, norm),) = _layers(self.stem)
+        x = norm(convolution(x), relu=True)
         features = {"stem": x}
         for name in ("stage1", "stage2", "stage3"):
             inside, x = getattr(self, name)(x)
@@ -59,12 +60,18 @@ class _Residual(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        convolution, normalisation, relu, *others = self.path
-        first = y = relu(normalisation(convolution(x)))
-        for layer in others:
-            y = layer(y)
-        # In place: nothing else reads what the last normalisation gave.
-        return first, y.add_(self.shortcut(x)).relu_()
+        *inner, (convolution, norm) = _layers(self.path)
+        y, given = x, []
+        for own_convolution, own_norm in inner:
+            y = own_norm(own_convolution(y), relu=True)
+            given.append(y)
+        return given[0], norm(convolution(y), self.shortcut(x), relu=True)
+
+
+def _layers(path: nn.Sequential) -> list[tuple[nn.Module, nn.Module]]:
+    """Each convolution with its normalisation, which is told of the ReLU: the third layer only keeps its number."""
+    layers = [*path]
+    return [*zip(layers[::3], layers[1::3], strict=True)]
 
 
 class _Stage(nn.Sequential):

@@ -6,17 +6,19 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from bench.report.model import Report
+from bench.text import visible_json
 
 # Raised when a key goes, or means something else; keys that are added leave it as it is.
 SCHEMA = 1
 # Errors and what is made of them; costs, which are whole FLOPs (of 1e8) and parameters (of 1e6); probabilities.
 DECIMALS, COST_DECIMALS, SIGNIFICANT_DIGITS = 4, 8, 3
+PROBABILITIES = ("p", "holm")
 
 
 def to_json(report: Report) -> str:
     """The complete report as one JSON object; numbers that are not exact are rounded to what they mean."""
     values = {"schema": SCHEMA, **_plain(report, "", DECIMALS)}
-    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return visible_json(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _plain(value: Any, name: str, decimals: int) -> Any:
@@ -28,5 +30,5 @@ def _plain(value: Any, name: str, decimals: int) -> Any:
         return [_plain(item, name, decimals) for item in value]
     if isinstance(value, float):
         # A zero has no sign.
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if name == "p" else round(value, decimals) + 0.0
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if name in PROBABILITIES else round(value, decimals) + 0.0
     return value

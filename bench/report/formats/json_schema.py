@@ -1,5 +1,6 @@
 """What the JSON of a report has in it, as a JSON Schema made from the report's own types."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
@@ -50,7 +51,7 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 def _object(kind: type[Any], definitions: dict[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
     properties = {f.name: _schema(hints[f.name], definitions) for f in fields(kind)}
-    description = " ".join((kind.__doc__ or "").replace("``", "").split())
+    description = " ".join(re.sub(r":\w+:`|`", "", kind.__doc__ or "").split())
     return {"description": description, "type": "object", "properties": properties, "required": [*properties]}
 
 

@@ -99,8 +99,7 @@ def _widths(grid: Grid, signs: int) -> list[float]:
 
 def _need(entry: Entry) -> int:
     """The longest part of an entry that is not to be broken: a word, or a number with its spread."""
-    parts = (part for line in entry.lines for part in ([line] if _NUMBERS.search(line) else line.split() or [""]))
-    return max(map(len, parts)) + _room(entry)
+    return max(len(part) for line in entry.lines for part in _bound(line).split(" ")) + _room(entry)
 
 
 def _wish(entry: Entry) -> int:
@@ -129,9 +128,7 @@ def _is_alone(row: Row) -> bool:
 def _line(row: Row) -> str:
     if _is_alone(row):
         return rf"\multicolumn{{{len(row)}}}{{@{{}}l@{{}}}}{{\textit{{{_entry(row[0])}}}}} \\"
-    text = " & ".join(map(_entry, row))
-    # After the line before, TeX would take these for an argument of its end.
-    return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
+    return " & ".join(map(_entry, row)) + r" \\"
 
 
 def _entry(entry: Entry) -> str:
@@ -141,7 +138,10 @@ def _entry(entry: Entry) -> str:
 
 def _unbroken(line: str) -> str:
     """A line in LaTeX; numbers are not broken, neither at a sign (1e-05) nor between two."""
-    text = escape(line)
-    if _NUMBER.fullmatch(line):
-        return rf"\mbox{{{text}}}"
-    return text.replace(" ", "~") if _NUMBERS.search(line) else text
+    text = escape(_bound(line))
+    return rf"\mbox{{{text}}}" if _NUMBER.fullmatch(line) else text
+
+
+def _bound(line: str) -> str:
+    """A line with spaces that do not break within a number and its spread, or between two numbers."""
+    return re.sub(r" (?=[±/] )|(?<=[±/]) ", "\u00a0", line) if _NUMBERS.search(line) else line

@@ -13,6 +13,7 @@ class Style:
     Args:
         tablefmt: tabulate's name of the table.
         escape: a text, so that nothing in it is taken for the format's own signs.
+        prose: the same of an item of a list, in which what stands between backticks is code.
         join: the lines of one entry.
         mark: the footnotes of an entry, with ``{}`` for their numbers.
         gap: whether an empty line stands between rows.
@@ -23,6 +24,7 @@ class Style:
 
     tablefmt: str
     escape: Callable[[str], str]
+    prose: Callable[[str], str]
     join: Callable[[Sequence[str]], str]
     mark: str
     gap: bool
@@ -37,7 +39,7 @@ def write(page: Page, style: Style) -> str:
     blocks = [
         _grid(block, style)
         if isinstance(block, Grid)
-        else style.listing(escape(block.title), [escape(item) for item in block.items], block.numbered)
+        else style.listing(escape(block.title), [style.prose(item) for item in block.items], block.numbered)
         for block in page.blocks
     ]
     return style.document(escape(page.title), escape(page.paper), blocks)

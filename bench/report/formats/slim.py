@@ -56,6 +56,8 @@ def _number(value: float, spread: float | None) -> str:
 
 
 def _verdict(line: ReportRow) -> str:
+    if line.waits is not None:
+        return "waits"
     if line.unscored is not None:
         return "unscored"
     return line.verdict.word if line.verdict else "not published"

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
+from bench.text import on_one_line, visible
+
 
 def _pairs(table: str) -> dict[str, str]:
     words = table.split()
@@ -25,8 +27,7 @@ _TEXT: Mapping[str, str] = {
     """).items()
     },
     **_pairs("\" '' ’ ' ‚ , ” '' „ ,{}, ‐ - ‑ - ⁄ / € EUR © (c) ® (R) \u00ad \\-"),
-    **dict.fromkeys("\n\t\r", " "),
-    **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f", ""),
+    **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f", ""),
     "\u00a0": "~",
 }
 _MATH: Mapping[str, str] = {
@@ -76,10 +77,11 @@ _ACCENTS: Mapping[str, tuple[str, str]] = {
 
 
 def escape(text: str) -> str:
-    """The text as LaTeX sets it, in ASCII; what stands in backticks is code."""
-    return "".join(
-        rf"\texttt{{{_plain(part)}}}" if i % 2 else _plain(part) for i, part in enumerate(re.split(r"`([^`]*)`", text))
-    )
+    """The text as LaTeX sets it, on one line and in ASCII; what stands in backticks is code."""
+    parts = enumerate(re.split(r"`([^`]*)`", on_one_line(visible(text))))
+    escaped = "".join(rf"\texttt{{{_plain(part)}}}" if i % 2 else _plain(part) for i, part in parts)
+    # After a line's end these would be taken for what it may be followed by: \\* and \\[1cm].
+    return re.sub(r"\A( *)([\[*])", r"\1{\2}", escaped)
 
 
 def label(name: str) -> str:

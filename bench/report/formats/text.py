@@ -6,6 +6,7 @@ from textwrap import TextWrapper, wrap
 from bench.report.formats.page import Style, write
 from bench.report.layout import lay_out
 from bench.report.model import Report
+from bench.text import on_one_line, visible
 
 CELL_WIDTH, LINE_WIDTH = 22, 100
 
@@ -13,6 +14,11 @@ CELL_WIDTH, LINE_WIDTH = 22, 100
 def to_text(report: Report) -> str:
     """The report as text that fits 160 columns, but for the column of a reduced profile."""
     return write(lay_out(report), STYLE)
+
+
+def escape(text: str) -> str:
+    """The text on one line, so that nothing in it steers a terminal."""
+    return on_one_line(visible(text))
 
 
 def _join(lines: Sequence[str]) -> str:
@@ -30,7 +36,8 @@ def _listing(title: str, items: Sequence[str], numbered: bool) -> str:
 
 STYLE = Style(
     tablefmt="simple",
-    escape=str,
+    escape=escape,
+    prose=escape,
     join=_join,
     mark=" [{}]",
     gap=True,

@@ -1,0 +1,45 @@
+"""The commands about published numbers: what is odd in them, and how much of each paper there is."""
+
+import json
+from dataclasses import asdict, astuple
+from textwrap import TextWrapper
+from typing import Literal
+
+from tabulate import tabulate
+
+from bench.project import Project
+from bench.report.audit import Finding
+from bench.report.audit import audit as findings_of
+from bench.report.coverage import coverage as coverage_of
+from bench.report.formats.text import LINE_WIDTH
+
+HEADERS = ("paper", "published", "with verdict", "no runs yet", "no verdict", "waiting", "claims", "tested")
+PAPER_WIDTH = 38
+
+
+def audit(table: str | None, form: Literal["text", "json"]) -> None:
+    """Print what the rules find in one table, or in all of them."""
+    library = Project.find().library()
+    tables = [table] if table else list(library.tables)
+    findings = [finding for name in tables for finding in findings_of(library, name)]
+    if form == "json":
+        print(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
+        return
+    for finding in findings:
+        print(f"{_told(finding)}\n")
+    looked_at = f"{len(tables)} table{'s' if len(tables) > 1 else ''}"
+    print(f"{len(findings) or 'nothing'} found in the published numbers of {looked_at}")
+
+
+def _told(finding: Finding) -> str:
+    numbers = ", ".join(f"{name} {number:g}" for name, number in finding.numbers.items())
+    sentence = TextWrapper(LINE_WIDTH, initial_indent="  ", subsequent_indent="  ").fill(finding.sentence)
+    return f"{finding.rule}: {finding.cell} ({numbers})\n{sentence}"
+
+
+def coverage() -> None:
+    """Print how many numbers of each paper there are, and how many of them have a verdict."""
+    project = Project.find()
+    covered = coverage_of(project.library(), project.store(), project.costs())
+    widths = [PAPER_WIDTH, *[None] * (len(HEADERS) - 1)]
+    print(tabulate([astuple(paper) for paper in covered], HEADERS, "simple", maxcolwidths=widths))

@@ -1,0 +1,42 @@
+"""The sentences of a paper that say that one row beats another, or is like it, beside our runs."""
+
+from collections.abc import Callable
+from functools import partial
+
+from bench.graph import Graph
+from bench.recipe import Claim, Row, Table
+from bench.report.cells import BOTH, collect, ensemble_cell, errors, progress, protocols
+from bench.report.model import Claimed, Epoch
+from bench.report.sources import Sources
+from bench.report.verdict import Verdict, alike, claim, combine, equivalent
+from bench.store import Store
+
+
+def judge_claim(paper: Graph, store: Store, table: Table, statement: Claim) -> Claimed:
+    """What the runs of a plan say of a claim: under the protocols of both rows, or of their ensembles."""
+    better, worse = (table.rows[name] for name in (statement.better, statement.worse))
+    if statement.waits:
+        return Claimed(statement.text, better.label, worse.label, Verdict("waits", statement.waits))
+    if statement.alike == "ensembles":
+        found = [ensemble_cell(paper, store, table.name, row, table.metric) for row in (better, worse)]
+        one, other = (ensemble.mean if ensemble else None for ensemble in found)
+        verdict = alike(one, other, table.margin)
+    else:
+        followed = [epoch for epoch in BOTH if any(epoch in protocols(row, table.metric) for row in (better, worse))]
+        test = partial(equivalent, margin=table.margin) if statement.alike else claim
+        verdict = combine({epoch: _compare(paper, store, table, better, worse, epoch, test) for epoch in followed})
+    return Claimed(statement.text, better.label, worse.label, verdict)
+
+
+def _compare(
+    paper: Graph, store: Store, table: Table, better: Row, worse: Row, epoch: Epoch, test: Callable[..., Verdict]
+) -> Verdict:
+    """Pairs of one seed each; what two seeds of either row share makes their pairs depend on each other."""
+    one, other = (collect(paper, store, table.name, row) for row in (better, worse))
+    gained, lost = errors(better, one, epoch), errors(worse, other, epoch)
+    runs = [{sample.seed: sample.run for sample in samples.recorded} for samples in (one, other)]
+    recorded, seeds = runs[0].keys() & runs[1].keys(), sorted(gained.keys() & lost.keys())
+    pairs = Sources({seed: [of_row[seed] for of_row in runs] for seed in seeds})
+    conditions = [f"{pairs.given} ({', '.join(pairs.names)})"] if pairs.single else []
+    planned = len(set(better.seeds) & set(worse.seeds))
+    return test(gained, lost, pairs.groups).given([*conditions, *progress(len(seeds), len(recorded), planned)])
