@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import CostError
 from bench.files import write_atomic
-from bench.graph import Run, plan
+from bench.graph import Run, plan, with_sources
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
 from bench.recipe import Library, Row, Table
@@ -150,21 +150,9 @@ def training_cost(row: Row, run: Run, costs: CostTable) -> tuple[int | None, int
     First those of the row's own stages, then with every run that these take from, such as the teacher's training; None
     where the multiply-adds of a network are not known.
     """
-    flops = {key: (reached, training_flops(reached, costs)) for key, reached in _with_sources(run).items()}
+    flops = {reached.key: (reached, training_flops(reached, costs)) for reached in with_sources(run)}
     own = [cost for key, (reached, cost) in flops.items() if key == run.key or reached.stage in row.stages]
     return _sum(own), _sum([cost for _, cost in flops.values()])
-
-
-def _with_sources(run: Run) -> dict[str, Run]:
-    """A run and all that it takes from, by key."""
-    reached: dict[str, Run] = {}
-    ahead = [run]
-    while ahead:
-        run = ahead.pop()
-        if run.key not in reached:
-            reached[run.key] = run
-            ahead += run.sources.values()
-    return reached
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

@@ -125,6 +125,20 @@ class Graph:
             add(run)
         return list(ordered.values())
 
+    def part_of(self, run: Run) -> "Graph":
+        """What one run needs, and where it is the run of a row, the evaluations of its fidelity."""
+        rows = {
+            place: own
+            for place, by_seed in self.rows.items()
+            if (own := {seed: one for seed, one in by_seed.items() if one.key == run.key})
+        }
+        fidelities = {
+            place: {seed: self.fidelities[place][seed] for seed in own}
+            for place, own in rows.items()
+            if place in self.fidelities
+        }
+        return Graph({one.key: one for one in with_sources(run)}, rows, {}, fidelities, self.priority)
+
 
 def plan(
     library: Library,
@@ -255,6 +269,20 @@ def _fidelity(student: Run, taught: Run) -> Run:
     if teacher is not None and _tested(teacher.stage.data) == _tested(student.stage.data):
         sources["teacher"] = teacher
     return Run(f"{student.name} fidelity", student.profile, student.seed, student.stage, sources, fidelity=True)
+
+
+def with_sources(run: Run) -> list[Run]:
+    """A run and all that it takes from, each once, sources first."""
+    ordered: dict[str, Run] = {}
+    # No recursion: a chain may be long.
+    ahead = [run]
+    while ahead:
+        missing = [source for source in ahead[-1].sources.values() if source.key not in ordered]
+        if not missing:
+            run = ahead.pop()
+            ordered[run.key] = run
+        ahead += reversed(missing)
+    return list(ordered.values())
 
 
 def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[str, str]) -> str:

@@ -2,13 +2,14 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import registry
 from bench.cost import Costs
 from bench.errors import UsageError
-from bench.graph import Run, plan
+from bench.graph import Graph, Run, plan
 from bench.profiles import Profile
 from bench.recipe import Library, load
 from bench.schema import nearest
@@ -86,24 +87,98 @@ class Project:
         return registry.SETS[set_name].available(self.data)
 
 
+@dataclass(frozen=True)
+class Selection:
+    """What a person named of a table.
+
+    Args:
+        table: its name.
+        rows: the rows that were named; none means all.
+        seeds: the seeds that were named; none means all.
+        graph: the plan.
+        asked: the runs that were named: the last stage of rows, or one stage.
+    """
+
+    table: str
+    rows: Sequence[str]
+    seeds: Sequence[int]
+    graph: Graph
+    asked: Sequence[Run]
+
+    @property
+    def needed(self) -> Sequence[Run]:
+        """Every run of the plan, sources before what takes from them."""
+        return [*self.graph.runs.values()]
+
+
+def select(
+    library: Library, name: str, profile: Profile, rows: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> Selection:
+    """Some rows and seeds of the table ``name``; or one run, whose name is ``TABLE/ROW[.STAGE]#SEED``.
+
+    Raises:
+        UsageError: there is no such table, row, seed or run; or rows and seeds are given for a run.
+    """
+    if "/" not in name and "#" not in name:
+        graph = plan(library, [name], profile, rows=rows, seeds=seeds)
+        asked = [run for by_seed in graph.rows.values() for run in by_seed.values()]
+        return Selection(name, rows, seeds, graph, asked)
+    if rows or seeds:
+        raise UsageError(f"{name!r} names one run: --row and --seed go with the name of a table")
+    graph, run = _plan_of(library, name, profile)
+    table, row, _, seed = _parts(name)
+    return Selection(table, [row], [seed], graph.part_of(run), [run])
+
+
 def resolve_run(library: Library, name: str, profile: Profile) -> Run:
     """The run that a person names as ``TABLE/ROW[.STAGE]#SEED``, of the row's last stage if no other.
 
     Raises:
         UsageError: that is no name, or of no run.
     """
+    return _plan_of(library, name, profile)[1]
+
+
+def _plan_of(library: Library, name: str, profile: Profile) -> tuple[Graph, Run]:
+    """The graph that a run is planned in, and the run."""
+    table, row, stage, seed = _parts(name)
+    seeds = library.table(table).rows[row].seeds if row in library.table(table).rows else ()
+    # A stage may have a seed of its own, which is none of its row's.
+    graph = plan(library, [table], profile, rows=[row], seeds=[] if stage and seed not in seeds else [seed])
+    if why := library.unreadable.get((table, row)):
+        raise UsageError(f"row {row!r} of {table} cannot be read: {why}")
+    last = graph.rows.get((table, row), {})
+    if not last or (not stage and seed not in last):
+        raise UsageError(f"row {row!r} of {table} has no run of seed {seed}")
+    earlier = [run for run in graph.runs.values() if run.name == f"{table}/{row}.{run.stage.name}"]
+    stages = {(run.stage.name, run.seed): run for run in (*earlier, *last.values())}
+    wanted = stage or last[seed].stage.name
+    if wanted not in {name for name, _ in stages}:
+        raise UsageError(f"row {row!r} of {table} has no stage {stage!r}; {nearest(wanted, {s for s, _ in stages})}")
+    if (wanted, seed) not in stages:
+        raise UsageError(f"stage {stage!r} of row {row!r} of {table} has no run of seed {seed}")
+    return graph, stages[wanted, seed]
+
+
+def _parts(name: str) -> tuple[str, str, str | None, int]:
+    """Table, row, stage if one is named, and seed."""
     match = _RUN.fullmatch(name)
     if match is None:
         raise UsageError(f"{name!r} names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1")
-    table, row, stage, seed = match.groups()
-    graph = plan(library, [table], profile, rows=[row], seeds=[int(seed)])
-    if why := library.unreadable.get((table, row)):
-        raise UsageError(f"row {row!r} of {table} cannot be read: {why}")
-    last = graph.rows.get((table, row), {}).get(int(seed))
-    if last is None:
-        raise UsageError(f"row {row!r} of {table} has no run of seed {seed}")
-    earlier = {run.stage.name: run for run in graph.runs.values() if run.name == f"{table}/{row}.{run.stage.name}"}
-    stages = {**earlier, last.stage.name: last}
-    if stage and stage not in stages:
-        raise UsageError(f"row {row!r} of {table} has no stage {stage!r}; {nearest(stage, stages)}")
-    return stages[stage] if stage else last
+    return match[1], match[2], match[3], int(match[4])
+
+
+def no_weights(run: Run, store: Store) -> UsageError:
+    """What is said where the weights, or the images, of a run are not here: the one command that makes them."""
+    record, shown = store.current_record(run), f"{run.name}#{run.seed}"
+    if record is not None and record.status == "diverged":
+        return UsageError(f"{shown} diverged, and left nothing")
+    return UsageError(f"what {shown} left is not here; `{training_command(run, store)}` trains it")
+
+
+def training_command(run: Run, store: Store) -> str:
+    """The command that trains one run: again, where it has a record."""
+    again = store.current_record(run) is not None
+    # Again is in the paper profile, if not said otherwise; without it, the default depends on the machine.
+    profile = "" if again and run.profile == "paper" else f" --profile {run.profile}"
+    return f"kdbench run {'--again ' if again else ''}{run.name}#{run.seed}{profile}"

@@ -64,6 +64,11 @@ def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> 
     (:func:`left_out`). A source whose weights are gone is trained again, as a replica.
     """
     choice = _Choice(store, retry_diverged)
+    return with_missing_sources([run for run in runs if choice.is_missing(run) and not choice.hindrance(run)], store)
+
+
+def with_missing_sources(runs: Iterable[Run], store: Store) -> list[Run]:
+    """The runs, done or not, each after the sources whose weights it needs and that are gone."""
     ordered: dict[str, Run] = {}
 
     def add(run: Run) -> None:
@@ -74,9 +79,14 @@ def todo(runs: Iterable[Run], store: Store, *, retry_diverged: bool = False) -> 
             ordered[run.key] = run
 
     for run in runs:
-        if choice.is_missing(run) and not choice.hindrance(run):
-            add(run)
+        add(run)
     return list(ordered.values())
+
+
+def recorded_seconds(run: Run, store: Store) -> float | None:
+    """What a run took, by its record; None where it has none that is done."""
+    record = store.current_record(run)
+    return record.seconds if record is not None and record.status == "done" else None
 
 
 def measurable(graph: Graph, runs: Sequence[Run], store: Store) -> list[Run]:

@@ -195,6 +195,15 @@ def test_a_project(tried: dict[str, Tried]) -> None:
     )
 
 
+def test_from_python(tried: dict[str, Tried]) -> None:
+    first, second = (output for _, _, output in tried["api"].results)
+    assert "crd-table1/teacher 1 paper-" in first
+    record = tried["api"].record("crd-table1/student")
+    assert f"done {record['results'][0]['last_error']}" in first
+    assert "'ResNet-20': 'no runs yet'" in first
+    assert f"torch.Size([4, 100]) {record['results'][0]['last_error']}" in second
+
+
 def test_the_examples_obey_the_house_style(tried: dict[str, Tried]) -> None:
     ruff = str(Path(sys.executable).with_name("ruff"))
     config = [

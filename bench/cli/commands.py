@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from bench import __version__
+from bench.errors import UsageError
 
 Profile = Literal["paper", "short", "smoke", "smoke-real"]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `kdbench list` names it.")]
@@ -69,21 +70,42 @@ def check() -> None:
 
 
 @app.command()
-def verify() -> None:
+def verify(
+    again: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Also train N recorded runs again, the cheapest, and compare."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --again: draw the runs by this seed instead.")] = None,
+    data: DataOption = None,
+) -> None:
     """Check every record against itself: digest, curve, identity, artifact. A fault is a line, and exit code 2."""
     from bench.cli import show
 
+    if again is None and (seed is not None or data is not None):
+        raise UsageError("--seed and --data go with --again")
     show.verify()
+    if again is not None:
+        from bench.cli import again as anew
+
+        anew.verify(again, seed, data)
 
 
 @app.command()
 def run(
-    table: TableName,
+    name: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A table, or one run of it: TABLE/ROW#SEED, TABLE/ROW.STAGE#SEED.")
+    ],
     profile: ProfileOption = None,
     row: Rows = None,
     seed: Seeds = None,
     data: DataOption = None,
     device: DeviceOption = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Train what has a record too, and compare with it. [default profile: paper, on any device]"
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the graph: what is done, what would run.")] = False,
     retry_diverged: Annotated[
         bool, typer.Option("--retry-diverged", help="Train runs again that ended in NaN.")
@@ -97,18 +119,23 @@ def run(
     ] = None,
 ) -> None:
     """Train what is missing of a table. The same command resumes where it was stopped."""
-    if profile is None:
+    if profile is None and not again:
         from bench.cli.work import default_profile
 
         profile = default_profile(device)
+    profile, rows, seeds = profile or "paper", row or [], seed or []
     if dry_run:
         from bench.cli import show
 
-        show.graph(table, profile, row or [], seed or [], retry_diverged=retry_diverged)
+        show.graph(name, profile, rows, seeds, again=again, retry_diverged=retry_diverged)
+    elif again:
+        from bench.cli import again as anew
+
+        anew.run(name, profile, rows, seeds, data, device, at_once)
     else:
         from bench.cli import work
 
-        work.run(table, profile, row or [], seed or [], data, device, retry_diverged=retry_diverged, at_once=at_once)
+        work.run(name, profile, rows, seeds, data, device, retry_diverged=retry_diverged, at_once=at_once)
 
 
 @app.command()
@@ -120,6 +147,7 @@ def report(
     profile: Annotated[
         Profile, typer.Option(help="short or smoke add a marked column of that profile's runs.")
     ] = "paper",
+    slim: Annotated[bool, typer.Option("--slim", help="With latex: fewer columns, for one column of a paper.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write results/tables/TABLE.md instead of printing.")] = False,
 ) -> None:
     """Print a table: published beside reproduced, with verdicts and footnotes."""
@@ -130,7 +158,19 @@ def report(
         return
     from bench.cli import show
 
-    show.report(table, format, profile, write=write)
+    show.report(table, format, profile, slim=slim, write=write)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in efficiency/mnist-teacher#1.")],
+    to: Annotated[Path, typer.Option(help="The folder to make.")],
+    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
+) -> None:
+    """Write a trained network with a model card into a folder, for `bench.load` in Python."""
+    from bench.cli import work
+
+    work.export(run, to, profile)
 
 
 @app.command()

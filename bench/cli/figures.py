@@ -16,7 +16,7 @@ from bench.files import sha256
 from bench.graph import Run
 from bench.methods.data_impressions import class_similarity
 from bench.profiles import Profile
-from bench.project import Project, resolve_run
+from bench.project import Project, no_weights, resolve_run, training_command
 from bench.recipe import Library, Subset, Words
 from bench.recipe.model import Quality
 from bench.record import Record
@@ -143,7 +143,7 @@ def temperature(run: str, image: int, temperatures: Sequence[float], profile: Pr
 
     project = Project.find()
     trained = resolve_run(project.library(), run, profile)
-    logits = artifacts.logits(_artifact(project.store(), trained, run.partition("/")[0])).double().numpy()
+    logits = artifacts.logits(_artifact(project.store(), trained)).double().numpy()
     if not 0 <= image < len(logits):
         raise UsageError(f"no test image {image}; they are numbered 0 to {len(logits) - 1}")
     classes = SETS[trained.stage.data.set].shown_names
@@ -205,12 +205,13 @@ def impressions(
     if source is None:
         raise UsageError(f"{run} is not trained on synthesised images")
     (teacher,) = source.teachers
-    store, table = project.store(), run.partition("/")[0]
+    store = project.store()
     set_name = source.stage.data.set
-    weights = artifacts.weights(_artifact(store, teacher, table))["linear.weight"]
+    # The images first: what makes them again makes the teacher too, where that is gone.
+    images, labels = (made.numpy() for made in artifacts.images(_artifact(store, source)))
+    weights = artifacts.weights(_artifact(store, teacher))["linear.weight"]
     matrix = class_similarity(weights.double().numpy())
     names = SETS[set_name].shown_names
-    images, labels = (made.numpy() for made in artifacts.images(_artifact(store, source, table)))
     if not all(0 <= number < len(names) for number in classes):
         raise UsageError(f"no class {max(classes, key=abs)}; they are numbered 0 to {len(names) - 1}")
     rows = [[name, *row] for name, row in zip(names, matrix, strict=True)]
@@ -225,13 +226,13 @@ def impressions(
         gallery(shown, f"Data impressions of {set_name}, {teacher.name}", figure)
 
 
-def _artifact(store: Store, run: Run, table: str) -> "artifacts.Tensors":
+def _artifact(store: Store, run: Run) -> "artifacts.Tensors":
     """The tensors that a run left; read with torch."""
     from bench.train import artifacts
 
     available = artifacts.load(store, run)
     if available is None:
-        raise UsageError(f"what {run.name} left is not here; `kdbench run {table}` trains it")
+        raise no_weights(run, store)
     return available[1]
 
 
@@ -295,6 +296,5 @@ def _panels(
 def _recorded(store: Store, run: Run) -> tuple[Run, Record]:
     record = store.current_record(run)
     if record is None:
-        command = f"kdbench run {run.name.partition('/')[0]} --profile {run.profile}"
-        raise UsageError(f"{run.name} #{run.seed} has no record; `{command}` trains it")
+        raise UsageError(f"{run.name}#{run.seed} has no record; `{training_command(run, store)}` trains it")
     return run, record

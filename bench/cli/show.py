@@ -14,12 +14,12 @@ from bench.files import write_atomic
 from bench.graph import plan
 from bench.networks.base import Network
 from bench.profiles import Profile
-from bench.project import Project
+from bench.project import Project, select
 from bench.recipe import Library
 from bench.registry import BROKEN, SETS
 from bench.report.render import Format, render
 from bench.report.table import build
-from bench.run import left_out, todo
+from bench.run import left_out, todo, with_missing_sources
 from bench.store import UNSEALED_RECORDS
 
 
@@ -66,25 +66,31 @@ def verify() -> None:
     print("all is well")
 
 
-def graph(table: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int], *, retry_diverged: bool) -> None:
-    """Print every run of a plan: whether it is done, would run, or would run again for its weights."""
+def graph(
+    name: str, profile: Profile, rows: Sequence[str], seeds: Sequence[int], *, again: bool, retry_diverged: bool
+) -> None:
+    """Print every run of a plan: whether it is done, would run, or would run again."""
     project = Project.find()
     library, store = project.library(), project.store()
-    planned = plan(library, [table], profile, rows=rows, seeds=seeds).runs
-    tell_unreadable(library, [table])
-    waiting = {run.key for run in todo(planned.values(), store, retry_diverged=retry_diverged)}
-    hindered = left_out(planned.values(), store, retry_diverged=retry_diverged)
-    for run in planned.values():
+    chosen = select(library, name, profile, rows, seeds)
+    tell_unreadable(library, [chosen.table])
+    if again:
+        runs, hindered = with_missing_sources(chosen.asked, store), []
+    else:
+        runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
+        hindered = left_out(chosen.needed, store, retry_diverged=retry_diverged)
+    waiting = {run.key for run in runs}
+    for run in chosen.needed:
         record = store.current_record(run)
         state = ("again" if record else "to run") if run.key in waiting else (record.status if record else "waits")
         sources = "".join(f"  {edge}: {source.name} seed {source.seed}" for edge, source in run.sources.items())
         print(f"{state:8} {run.id}  {run.name} seed {run.seed}{sources}")
     tell_left_out(hindered)
-    done = len(planned) - len(waiting) - len(hindered)
+    done = len(chosen.needed) - len(waiting) - len(hindered)
     print(f"profile {profile}: {done} done, {len(waiting)} to run")
 
 
-def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:
+def report(table: str, form: Format, profile: Profile, *, slim: bool, write: bool) -> None:
     """Print a table, or write it where committed tables lie."""
     project = Project.find()
     library = project.library()
@@ -97,7 +103,7 @@ def report(table: str, form: Format, profile: Profile, *, write: bool) -> None:
         smaller=None if profile == "paper" else profile,
     )
     if not write:
-        print(render(table_report, form).rstrip("\n"))
+        print(render(table_report, form, slim=slim).rstrip("\n"))
         return
     if not any(measured.values for line in table_report.lines for measured in line.smaller):
         table_report = replace(table_report, smaller=None)  # a column of nothing

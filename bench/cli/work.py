@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import torch
+
 from bench.cli.folders import make_ready
 from bench.cli.interrupts import interruptible, stop
 from bench.cli.output import needs_a_reader
@@ -12,16 +14,17 @@ from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
-from bench.graph import Graph, Run, plan
+from bench.export import folder as exports
+from bench.graph import Run, plan
 from bench.profiles import Profile
-from bench.project import Project
+from bench.project import Project, select
 from bench.recipe import Table
 from bench.record import Record
 from bench.registry import SETS
 from bench.report.model import Report
 from bench.report.needs import needs
 from bench.report.table import build
-from bench.run import left_out, measurable, todo, walk
+from bench.run import Executor, Summary, left_out, measurable, todo, walk
 from bench.schema import nearest
 from bench.store import Store
 from bench.train import device as devices
@@ -29,7 +32,7 @@ from bench.train import device as devices
 
 @needs_a_reader()
 def run(
-    table: str,
+    name: str,
     profile: Profile,
     rows: Sequence[str],
     seeds: Sequence[int],
@@ -39,33 +42,62 @@ def run(
     retry_diverged: bool,
     at_once: int | None,
 ) -> None:
-    """Train what is missing of a table."""
+    """Train what is missing of a table, or of what one run needs."""
     project = Project.find(data)
     found = devices.choose_all(device_name)
-    device, library, store = found[0], project.library(), project.store()
-    graph = plan(library, [table], profile, rows=rows, seeds=seeds)
-    tell_unreadable(library, [table])
-    runs = todo(graph.runs.values(), store, retry_diverged=retry_diverged)
-    each, costs = num_at_once(at_once, device, -(-len(runs) // len(found))), project.costs()
+    library, store, costs = project.library(), project.store(), project.costs()
+    chosen = select(library, name, profile, rows, seeds)
+    tell_unreadable(library, [chosen.table])
+    runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
+    each = num_at_once(at_once, found[0], -(-len(runs) // len(found)))
+    executor = begin(project, store, costs, chosen.needed, runs, found, each)
+    tell_left_out(left_out(chosen.needed, store, retry_diverged=retry_diverged))
+    with interruptible(), watcher() as watch:
+        summary = walk([*runs, *measurable(chosen.graph, runs, store)], executor, watch)
+    end_if_interrupted(summary)
+    shown = "" if profile == "paper" else f" --profile {profile}"
+    print(f"`kdbench report {chosen.table}{shown}` prints the table")
+    if profile != "paper":
+        records = [record for run in chosen.needed if (record := store.current_record(run)) is not None]
+        here = [record for record in records if record.device == devices.name(found[0])]
+        paper = select(library, name, "paper", rows, seeds).needed
+        _full_price(paper, store, costs, here, each * len(found))
+
+
+def begin(
+    project: Project,
+    store: Store,
+    costs: Costs,
+    needed: Sequence[Run],
+    runs: Sequence[Run],
+    found: Sequence[torch.device],
+    each: int,
+) -> Executor:
+    """Say which runs of those ``needed`` are to train, and have ready what they need: folders, data, an executor.
+
+    Args:
+        project: where they are carried out.
+        store: of their records.
+        costs: of their networks; those that nobody has counted yet are counted.
+        needed: every run of the plan.
+        runs: what is to be carried out.
+        found: the devices.
+        each: how many runs at a time on each of them.
+    """
     executor = make_executor(store, costs, project.data, found, each, project.plugins)
-    side_by_side = each * len(found)
-    _banner(project, graph, profile, len(runs), devices.name(device), side_by_side)
-    tell_left_out(left_out(graph.runs.values(), store, retry_diverged=retry_diverged))
+    _banner(needed, len(runs), devices.name(found[0]), each * len(found))
     if runs:
         make_ready(project.results)
     if not project.data_was_named:
         fetch(project, runs)
-    count_missing(costs, graph.runs.values())
-    with interruptible(), watcher() as watch:
-        summary = walk([*runs, *measurable(graph, runs, store)], executor, watch)
+    count_missing(costs, needed)
+    return executor
+
+
+def end_if_interrupted(summary: Summary) -> None:
+    """End the command, where Ctrl-C ended its runs."""
     if summary.ended == "interrupted":
         stop("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
-    shown = "" if profile == "paper" else f" --profile {profile}"
-    print(f"`kdbench report {table}{shown}` prints the table")
-    if profile != "paper":
-        records = [record for run in graph.runs.values() if (record := store.current_record(run)) is not None]
-        here = [record for record in records if record.device == devices.name(device)]
-        _full_price(plan(library, [table], "paper", rows=rows, seeds=seeds), store, costs, here, side_by_side)
 
 
 def default_profile(device_name: str | None) -> Profile:
@@ -97,10 +129,11 @@ def fetch(project: Project, runs: Sequence[Run]) -> None:
             SETS[name].load(project.data, download=True)
 
 
-def _banner(project: Project, graph: Graph, profile: Profile, count: int, device: str, side_by_side: int) -> None:
-    sets = {run.stage.data.set for run in graph.runs.values()}
+def _banner(needed: Sequence[Run], count: int, device: str, side_by_side: int) -> None:
+    sets, profiles = {run.stage.data.set for run in needed}, sorted({run.profile for run in needed})
     beside = f", {side_by_side} at a time" if side_by_side > 1 else ""
-    print(f"profile {profile} on {device}: {count} of {len(graph.runs)} runs to train{beside}")
+    shown = f"profile {' and '.join(profiles)} on {device}" if profiles else device
+    print(f"{shown}: {count} of {len(needed)} runs to train{beside}")
     synthetic = sorted(name for name in sets if SETS[name].synthetic)
     if synthetic:
         print(
@@ -109,9 +142,9 @@ def _banner(project: Project, graph: Graph, profile: Profile, count: int, device
         )
 
 
-def _full_price(graph: Graph, store: Store, costs: Costs, here: Sequence[Record], side_by_side: int) -> None:
+def _full_price(needed: Sequence[Run], store: Store, costs: Costs, here: Sequence[Record], side_by_side: int) -> None:
     """What the paper profile would take, at the rate at which the records of this machine were made."""
-    runs = todo(graph.runs.values(), store)
+    runs = todo(needed, store)
     if not runs:
         print("the paper profile has nothing left to train here")
         return
@@ -173,3 +206,10 @@ def prepare(sets: Sequence[str], data: Path | None) -> None:
             f" {'found in' if had else 'fetched into'} {project.data},"
             f" fingerprint {SETS[name].fingerprint} as published",
         )
+
+
+def export(run: str, to: Path, profile: Profile) -> None:
+    """Write the network of a run into a folder."""
+    about = exports.export(Project.find(), run, profile, to)
+    print(f"{about.network} of record {about.record}, test error {about.test_error:.2f} %, written to {to}")
+    print(f"in Python: bench.load({str(to)!r})")

@@ -9,11 +9,11 @@ import torch
 from bench import registry
 from bench.build import Builder, Inputs
 from bench.cost import Costs, images_shown, training_flops
-from bench.errors import StoreError
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.networks.modules.base import fuses
+from bench.project import no_weights
 from bench.provenance import commit, libraries
 from bench.recipe.model import teacher_edge
 from bench.record import Record
@@ -83,13 +83,12 @@ class Local:
         return record
 
     def _inputs(self, run: Run) -> Inputs:
-        """The artifacts of a run's sources; StoreError where one is not here."""
+        """The artifacts of a run's sources; UsageError where one is not here."""
         sources = {edge: artifacts.load(self.store, source) for edge, source in run.sources.items()}
         tensors, taken = {}, {}
         for edge, source in sources.items():
             if source is None:
-                absent = run.sources[edge]
-                raise StoreError(f"{absent.name} seed {absent.seed}: its weights are not here; run its table first")
+                raise no_weights(run.sources[edge], self.store)
             record, tensors[edge] = source
             taken[edge] = {"record": record.stem, "artifact": str(record.artifact)}
         return Inputs(tensors, taken)

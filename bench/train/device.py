@@ -3,6 +3,7 @@
 import gc
 import os
 import platform
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -127,6 +128,12 @@ def name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_cpu().get('cpu_name') or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def threads_of(name: str) -> int | None:
+    """How many threads the name of a CPU tells; None for a GPU's."""
+    match = re.search(r", (\d+) threads$", name)
+    return int(match[1]) if match else None
 
 
 def cudnn(device: torch.device) -> dict[str, str]:

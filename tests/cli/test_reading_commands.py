@@ -20,6 +20,7 @@ REPO = Path(__file__).parents[2]
 COMMANDS = [
     "list",
     "check",
+    "verify",
     "run",
     "report",
     "audit",
@@ -197,7 +198,7 @@ def test_what_is_typed_steers_no_terminal(kdbench: Kdbench, arguments: list[str]
     [
         ([], "name a run, as in efficiency/mnist-teacher#1"),
         (["small/plain"], "'small/plain' names no run; write TABLE/ROW#SEED, as in efficiency/mnist-teacher#1"),
-        (["small/plain#2"], "small/plain #2 has no record; `kdbench run small --profile short` trains it"),
+        (["small/plain#2"], "small/plain#2 has no record; `kdbench run small/plain#2 --profile short` trains it"),
         (["small/staged.worm#1"], "row 'staged' of small has no stage 'worm'; did you mean 'warm'?"),
         (["small/nothing#1"], "row 'nothing' of small has no run of seed 1"),
     ],

@@ -94,7 +94,7 @@ def test_latex_is_balanced_and_escaped(full: Report) -> None:
     text = render(full, "latex")
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
     assert r"100 \% made\_up \& for tests" in text
-    body = text[text.index(r"\hline") : text.index(r"\end{tabular}")]
+    body = text[text.index(r"\toprule") : text.index(r"\end{tabularx}")]
     widths = {line.replace(r"\&", "").count("&") for line in body.splitlines() if line.endswith(r"\\")}
     assert len(widths) == 1
     assert text.isascii()

@@ -153,7 +153,8 @@ def test_indices_are_places_in_the_training_set(run, tmp_path):
     train(job(run, tmp_path, method=Watching(), schedule=replace(run.stage.schedule, epochs=4)))
     labels = torch.from_numpy(images(100, 1)[1])
     assert all(torch.equal(labels[indices], own) for indices, own in seen)
-    assert sorted(torch.cat([indices for indices, _ in seen[:3]]).tolist()) == list(range(100))
+    # Before its first step a training counts what one costs.
+    assert sorted(torch.cat([indices for indices, _ in seen[1:4]]).tolist()) == list(range(100))
 
 
 def test_the_hook_comes_after_the_update_with_what_was_said_before_it(run, tmp_path):
