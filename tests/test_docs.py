@@ -197,8 +197,8 @@ def test_a_project(tried: dict[str, Tried]) -> None:
 
 def test_from_python(tried: dict[str, Tried]) -> None:
     first, second = (output for _, _, output in tried["api"].results)
-    assert "crd-table1/teacher 1 paper-" in first
-    record = tried["api"].record("crd-table1/student")
+    assert "pair/teacher 1 paper-" in first
+    record = tried["api"].record("pair/student")
     assert f"done {record['results'][0]['last_error']}" in first
     assert "'ResNet-20': 'no runs yet'" in first
     assert f"torch.Size([4, 100]) {record['results'][0]['last_error']}" in second

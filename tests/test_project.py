@@ -112,7 +112,7 @@ def test_plugins_beside_the_recipes_are_taken_in(alone: Path) -> None:
     shutil.copytree(Path(__file__).parent / "plugins" / "project", alone, dirs_exist_ok=True)
     library = Project.find().library()
     assert library.unreadable == {}
-    assert plan(library, ["examples"], "paper").rows["examples", "crd"][1].versions["method crd"] == 1
+    assert plan(library, ["examples"], "paper").rows["examples", "crd"][1].versions["method own_crd"] == 1
 
 
 @pytest.mark.usefixtures("fresh_registry")

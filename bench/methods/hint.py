@@ -43,6 +43,9 @@ class Hint(Method):
         """The layers are of one size, and ``channels`` describes them."""
         for other, own, stated in zip(self.hint, self.guided, self.channels, strict=True):
             learns, teaches = shape_of(student, own, "student"), shape_of(teacher, other, "teacher")
+            for whose, name, shape in (("teacher", other, teaches), ("student", own, learns)):
+                if shape[1] < 2:  # one vector an image
+                    raise RecipeError(f"the {whose}'s {name!r} is no feature map")
             if tuple(stated) != (learns[0], teaches[0]):
                 raise RecipeError(
                     f"the channels of {own!r} and {other!r} are [{learns[0]}, {teaches[0]}], not {[*stated]}"

@@ -28,7 +28,7 @@ def test_a_small_network_learns_it_quickly(name, width, above):
         nn.Conv2d(width, 2 * width, 3, 2, 1), nn.BatchNorm2d(2 * width), nn.ReLU(),
         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(32 * width, SETS[name].classes),
     )  # fmt: skip
-    half = torch.full((32 * 3,), 0.5)
+    half = torch.full((3 * 32 * 32,), 0.5)
     x, y = normalise(torch.from_numpy(images.train_x).permute(0, 3, 1, 2), half, half), torch.from_numpy(images.train_y)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     for _ in range(100):

@@ -308,7 +308,7 @@ def test_unknown_multiply_adds_leave_the_parameters(results: Results, monkeypatc
     line = results.line("plain")
     assert (line.costs["params"].derived, line.costs["trcost"].derived) == (0.08, None)
     assert (line.training.own, line.training.whole) == (None, None)
-    assert re.search(r"Plain \S+ +- +-\n", render(results.report(), "text"))
+    assert re.search(r"Plain \S+ +- +- +-\n", render(results.report(), "text"))
 
 
 def test_costs_of_a_step_and_of_the_whole_training(full: Report) -> None:

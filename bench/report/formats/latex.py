@@ -54,8 +54,10 @@ def to_latex(report: Report, *, slim: bool = False) -> str:
 def _block(block: Grid | Listing) -> str:
     title = rf"\noindent\textit{{{escape(block.title)}}}"
     if isinstance(block, Grid):
-        table = _tabular(block.headers, block.rows, _widths(block, COLUMN), r"\linewidth")
-        return f"{title}\n\n\\noindent{table}"
+        widths = _widths(block, COLUMN)
+        # What does not float is not broken by TeX either.
+        tables = (_tabular(block.headers, rows, widths, r"\linewidth") for rows in _parts(block.rows, widths))
+        return "\n\n".join([title, *(rf"\noindent{table}" for table in tables)])
     marks = [rf"\textsuperscript{{{i}}}" if block.numbered else "--" for i in range(1, len(block.items) + 1)]
     items = (rf"\noindent {mark} {escape(item)}" for mark, item in zip(marks, block.items, strict=True))
     return "\n\n".join([title, *items])
@@ -132,7 +134,9 @@ def _line(row: Row) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    marks = rf"\textsuperscript{{{','.join(map(str, entry.marks))}}}" if entry.marks else ""
+    commas = [","] * (len(entry.marks) - 1) + [""]
+    superscripts = (rf"\textsuperscript{{{mark}{comma}}}" for mark, comma in zip(entry.marks, commas, strict=False))
+    marks = r"\allowbreak".join(superscripts)
     return r"\newline ".join(map(_unbroken, entry.lines)) + marks
 
 
