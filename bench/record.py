@@ -71,11 +71,12 @@ class FidelityEntry(TypedDict):
 
     Negative log-likelihood in nats; expected calibration error in %; top-1 agreement with the teacher in %; mean KL
     divergence from the teacher's to the student's distribution, in nats; and the rank correlation of what it mistakes
-    for each other with the similarity of the words. None where there is no teacher, or no word.
+    for each other with the similarity of the words. None where there is no teacher, or no word, or where logits are no
+    numbers.
     """
 
-    nll: float
-    calibration_error: float
+    nll: float | None
+    calibration_error: float | None
     agreement: float | None
     divergence: float | None
     word_agreement: float | None

@@ -24,8 +24,11 @@ def fidelity(
     ``similarity`` (C, C) is of the classes, each with the others in its row; only the order of each row's entries off
     the diagonal counts.
     """
+    if not np.isfinite(student).all():
+        # Logits that overflowed, as they are kept: there is nothing to be said of their probabilities.
+        return dict.fromkeys(FidelityEntry.__annotations__)  # type: ignore[return-value]
     log_p = _log_softmax(student)
-    log_t = None if teacher is None else _log_softmax(teacher)
+    log_t = None if teacher is None or not np.isfinite(teacher).all() else _log_softmax(teacher)
     same = None if log_t is None else float(100 * (log_t.argmax(1) == log_p.argmax(1)).mean())
     divergence = None if log_t is None else float((np.exp(log_t) * (log_t - log_p)).sum(1).mean())
     return {

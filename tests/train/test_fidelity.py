@@ -81,3 +81,12 @@ def test_what_is_taken_for_its_most_similar_class_agrees_with_the_words() -> Non
 def test_logits_that_are_large_overflow_nothing() -> None:
     made = fidelity(np.array([[6e4, -6e4]], dtype=np.float16), np.array([1]), np.array([[-6e4, 6e4]], dtype=np.float16))
     assert np.isfinite([made["nll"], made["divergence"]]).all()
+
+
+def test_logits_that_are_no_numbers_say_nothing() -> None:
+    student, teacher, labels, similarity = drawn(1)
+    overflowed = np.where(student > 3, np.float16(np.inf), student)
+    assert set(fidelity(overflowed, labels, teacher, similarity).values()) == {None}
+    made = fidelity(student, labels, overflowed)
+    assert (made["agreement"], made["divergence"]) == (None, None)
+    assert made["nll"] is not None
