@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import DeviceError
-from bench.methods.base import Batch, Outputs
+from bench.methods.base import Batch, Method, Outputs
 from bench.networks.modules.base import Output
 from bench.record import EpochEntry, Status
 from bench.rng import generator
@@ -108,6 +108,7 @@ class Training:
         self.leaves = {network: LeafWeights(network, rounded) for network in job.networks} if rounded else {}
         for leaves, optimizer in zip(self.leaves.values(), self.optimizers, strict=False):
             leaves.attach(optimizer)
+        self.has_after_step = type(job.method).after_step is not Method.after_step
         # For one network all updates are the same, and this one has the least to do.
         self.update = UPDATES[stage.update or "simultaneous"]
         frozen = job.teachers if job.caches else ()
@@ -143,7 +144,7 @@ class Training:
         def loss(k: int, students: Sequence[Output]) -> Tensor:
             terms = job.method.loss(k, batch, outputs(students))
             for name, term in terms.items():
-                self.sums.add(f"{k}.{name}", term.detach() * len(positions))
+                self.sums.add(f"{k}.{name}", term.detach(), len(positions))
             self.sums.add(f"{k}.hits", (students[k].logits.argmax(1) == batch.labels).sum())
             first, *others = terms.values()
             return torch.stack([first, *others]).sum() if others else first
@@ -151,8 +152,9 @@ class Training:
         students = self.update(
             job.networks, self.optimizers, lambda network: self._forward(network, batch.images), loss
         )
-        with torch.no_grad():
-            job.method.after_step(batch, outputs(students))
+        if self.has_after_step:
+            with torch.no_grad():
+                job.method.after_step(batch, outputs(students))
 
     def _batch(self, positions: Tensor) -> Batch:
         """The images at some positions of the epoch's order; also sets the rate and the progress of their step."""

@@ -106,11 +106,12 @@ class Sums:
         self.device = device
         self.totals: dict[str, Tensor] = {}
 
-    def add(self, name: str, value: Tensor) -> None:
-        """Add a scalar; the first one makes the sum."""
-        if name not in self.totals:
-            self.totals[name] = torch.zeros((), dtype=torch.float64, device=self.device)
-        self.totals[name] += value
+    def add(self, name: str, value: Tensor, times: int = 1) -> None:
+        """Add a scalar so many times; the first one makes the sum."""
+        total = self.totals.get(name)
+        if total is None:
+            total = self.totals[name] = torch.zeros((), dtype=torch.float64, device=self.device)
+        total.add_(value, alpha=times)
 
     def zero(self) -> None:
         """Begin again."""

@@ -81,7 +81,9 @@ def _mixed(pack: Path, case: Case) -> str:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return all(path.read_bytes() == (other / path.name).read_bytes() for path in one.iterdir())
+    return {path.name: path.read_bytes() for path in one.iterdir()} == {
+        path.name: path.read_bytes() for path in other.iterdir()
+    }
 
 
 def _missing(pack: Path, case: Case) -> str:
