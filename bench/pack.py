@@ -127,7 +127,7 @@ def unpack(store: Store, folder: Path) -> list[Taken]:
 
 def _members(folder: Path, name: str, parts: Sequence[Part]) -> dict[tuple[str, str], bytes]:
     """The files of an archive, by the folder of results that they belong to and by name."""
-    if not any((folder / part.name).exists() for part in parts):
+    if not parts or (name == OTHERS and not any((folder / part.name).exists() for part in parts)):
         return {}
     data = b"".join(_read(folder, part) for part in parts)
     members = dict[tuple[str, str], bytes]()

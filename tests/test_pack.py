@@ -133,6 +133,18 @@ def test_records_come_home_without_the_rest_and_where_the_rest_is_cut_short(
     assert home.current_record(runs[1]) == here.current_record(runs[1])
 
 
+def test_a_pack_whose_records_are_not_here_is_not_an_empty_one(
+    here: Store, there: Store, runs: dict[int, Run], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    here.add(record(runs[1]))
+    pack.pack(here, files_of(here), out)
+    for part in parts_of(out, pack.RECORDS):
+        part.unlink()
+    with pytest.raises(StoreError, match=r"cannot be read .*; copy all parts again"):
+        pack.unpack(there, out)
+
+
 @pytest.mark.parametrize("killed_at", range(1, 12))
 def test_a_pack_that_is_killed_at_any_write_is_the_old_one_or_the_new_one(
     here: Store, there: Store, runs: dict[int, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
