@@ -21,8 +21,16 @@ UNSEALED_RECORDS = "runs.sha256"
 
 
 def record_files(folder: Path) -> list[Path]:
-    """The records of a folder of results, in order."""
-    return sorted((folder / "runs").glob("*.json"))
+    """The records of a folder of results, in order.
+
+    Raises:
+        StoreError: something else is in the place of the folder, or it cannot be looked into.
+    """
+    runs = folder / "runs"
+    try:
+        return sorted(path for path in runs.iterdir() if path.match("*.json")) if runs.exists() else []
+    except OSError as error:
+        raise StoreError(f"{runs}: not a folder to be read ({error.strerror}); records lie there") from None
 
 
 def read_record(path: Path, listed: Mapping[str, str]) -> Record:

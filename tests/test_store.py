@@ -188,6 +188,12 @@ def edited(text: str, change: Callable[[dict[str, Any]], object]) -> str:
     return seal(json.dumps(fields | {"digest": UNSEALED}).encode()).decode()
 
 
+def test_a_file_in_the_place_of_the_records_is_not_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("nothing")
+    with pytest.raises(StoreError, match=r"runs: not a folder to be read \(Not a directory\)"):
+        Store(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
