@@ -169,6 +169,8 @@ class Row:
     ``hypothesis_of`` the scored one that this unscored row might explain, ``bounded_by`` an unscored one with the same
     network, trained until it gets no better, ``baseline`` one whose networks were trained alone, beside which its
     students' agreement with their teacher is shown.
+
+    ``survey`` is the work of the survey that it stands for, as the survey numbers it; no part of a run.
     """
 
     name: str
@@ -191,6 +193,7 @@ class Row:
     hypothesis_of: str | None = None
     bounded_by: str | None = None
     baseline: Ref | None = None
+    survey: str | None = None
     location: str = ""
 
 
