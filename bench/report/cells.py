@@ -122,6 +122,27 @@ def progress(survived: int, recorded: int, planned: int) -> Iterator[str]:
         yield "interim"
 
 
+def train_cell(row: Row, samples: Samples, metric: Quality) -> Measured:
+    """What the networks made of the training images, as they were shown them in the last epoch."""
+    values = {}
+    for sample in samples.recorded:
+        if sample.record.status == "done":
+            networks = sample.record.curve[-1]["networks"]
+            error = fmean(n["train_error"] for n in (networks if row.report == "mean" else networks[:1]))
+            values[sample.seed] = 100 - error if metric == "accuracy" else error
+    return Measured(
+        protocol="last",
+        values=values,
+        planned=samples.planned,
+        diverged=len(samples.recorded) - len(values),
+        sources=len(samples.sources(values).groups),
+        mean=fmean(values.values()) if values else None,
+        sd=stdev(values.values()) if len(values) > 1 else None,
+        difference=None,
+        verdict=None,
+    )
+
+
 def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
     """The ensembles of a row's networks in a plan; None where it plans none."""
     run = graph.ensembles.get((table, row.name))
