@@ -127,9 +127,8 @@ def _check_work(library: Library, row: Row) -> None:
     """The survey has the work that a row stands for."""
     works = library.survey.works
     if row.survey is not None and works and row.survey not in works:
-        raise RecipeError(
-            f"{row.location}: row {row.name}.survey: no work {row.survey!r}; {nearest(row.survey, works)}"
-        )
+        says = f"the survey has no work {row.survey!r}; {nearest(row.survey, works)}"
+        raise RecipeError(f"{row.location}: row {row.name}.survey: {says}")
 
 
 def _check_comparison(library: Library, table: Table, row: Row) -> None:
