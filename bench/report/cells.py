@@ -145,17 +145,18 @@ def train_cell(row: Row, samples: Samples, metric: Quality) -> Measured:
 
 def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
     """The ensembles of a row's networks in a plan; None where it plans none."""
-    run = graph.ensembles.get((table, row.name))
-    if run is None or run.ensemble is None:
+    runs = graph.ensembles.get((table, row.name), ())
+    if not runs:
         return None
     published = row.published["ensemble"].value if "ensemble" in row.published else None
-    record = store.latest_record(run)
-    if record is None:
-        return Ensemble(run.ensemble, published)
-    errors = [entry["test_error"] for entry in record.curve]
+    records = [record for run in runs if (record := store.latest_record(run)) is not None]
+    size = runs[0].ensemble or 1
+    if not records:
+        return Ensemble(size, published)
+    errors = [entry["test_error"] for record in records for entry in record.curve]
     values = [100 - error for error in errors] if metric == "accuracy" else errors
     sd = stdev(values) if len(values) > 1 else None
-    return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
+    return Ensemble(size, published, len(values), fmean(values), sd)
 
 
 def spent(store: Store, samples: Samples, row: Row) -> float | None:

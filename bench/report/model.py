@@ -37,6 +37,8 @@ class Measured:
 class Ensemble:
     """Test error or accuracy (%) of the mean softmax output of ``size`` networks, over all subsets of our seeds.
 
+    Or over the seeds, where a row's ensembles are of other rows' networks too.
+
     ``mean`` and ``sd`` are over ``count`` subsets, which share networks: there is no verdict.
     """
 
