@@ -71,12 +71,13 @@ survey: $(READY)
 	$(call table,survey-conditional)
 	@$(KDBENCH) survey
 
-# Of large tables a smoke run takes some rows, with one seed. CRD's have a row for each method and pair, and large
+# Of large tables a smoke run takes some rows, with seed 1 or what SEEDS names. CRD's have a row for each method and pair, and large
 # teachers: crd-small has every method, and of the others a row of each kind of network but ResNet-50, whose few steps
 # take minutes. Of the survey's, a row of each method and with each number of teachers.
 SMOKE_crd-table1 := kd-resnet20-resnet56 wrn-16-2 vgg8
 SMOKE_crd-table2 := mobilenet-v2 shufflenet-v1 shufflenet-v2
-SMOKE_survey-born-again := wrn-28-1-ban-2 wrn-28-1-cwtm wrn-28-1-dkpp
+SMOKE_survey-born-again := wrn-28-1-ban-3 wrn-28-1-cwtm wrn-28-1-dkpp
+SEEDS_survey-born-again := 6 16
 SMOKE_survey-codistillation := shared disjoint
 SMOKE_survey-conditional := conditional error-weighted
 SMOKE_survey-ensemble := distilled soft-few
@@ -87,7 +88,7 @@ SMOKE_SOME := $(patsubst SMOKE_%,%,$(filter SMOKE_crd-% SMOKE_survey-%,$(.VARIAB
 smoke: $(READY)
 	@for table in $$($(KDBENCH) list --names); do \
 		case $$table in \
-			$(foreach table,$(SMOKE_SOME),($(table)) rows="$(SMOKE_$(table):%=--row %) --seed 1";;) \
+			$(foreach table,$(SMOKE_SOME),($(table)) rows="$(SMOKE_$(table):%=--row %) $(patsubst %,--seed %,$(or $(SEEDS_$(table)),1))";;) \
 			(*) rows=;; \
 		esac; \
 		$(KDBENCH) run $$table $$rows --profile $(PROFILE) $(DATA_OPTION) && $(KDBENCH) report $$table --profile $(PROFILE) || exit; \

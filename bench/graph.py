@@ -28,7 +28,7 @@ class Run:
 
     ``sources`` are the runs that it takes artifacts from, by the name of the edge. An evaluation has an ``ensemble``,
     the number of networks whose outputs are averaged: its sources are the seeds of a row, whose last ``stage`` is its
-    own, and its ``seed`` is 0; or one seed of several rows. Or it is of ``fidelity``: its sources are the ``student``,
+    own, and its ``seed`` is 0; or a chain of teachers. Or it is of ``fidelity``: its sources are the ``student``,
     whose ``stage`` is its own, and the ``teacher``, if there is one.
     """
 
@@ -197,8 +197,8 @@ class _Planner:
             self.graph.rows[table.name, row.name] = runs
         if "ensemble" in table.columns and row.nets > 1 and runs.keys() == set(seeds):
             self._add_ensembles(table, row, [self._ensemble_of_seeds(table, row, runs)])
-        if row.ensemble_with:
-            self._add_ensembles(table, row, [self._ensemble_of_rows(table, row, run) for run in runs.values()])
+        if row.generations > 1:
+            self._add_ensembles(table, row, [self._ensemble_of_generations(row, run) for run in runs.values()])
         if "fidelity" in table.columns:
             self.graph.fidelities[table.name, row.name] = {
                 seed: (_fidelity(run, run), self._baseline(row, run)) for seed, run in runs.items()
@@ -217,13 +217,13 @@ class _Planner:
         for run in kept:
             self.graph.priority[run.key] = min(row.priority)
 
-    def _ensemble_of_rows(self, table: Table, row: Row, run: Run) -> Run:
-        """An evaluation of one seed's networks of several rows together: those that the row names, and its own."""
-        place, seed = f"{table.name}/{row.name}", run.seed
-        others = [(f"{table.name}/{name}", table.rows[name]) for name in row.ensemble_with]
-        runs = [self.run(other.stages[-1], name, seed, other.sources.get(seed)) for name, other in others]
-        members = {str(number): member for number, member in enumerate([*runs, run], 1)}
-        return Run(place, self.profile, seed, run.stage, members, len(members))
+    def _ensemble_of_generations(self, row: Row, run: Run) -> Run:
+        """An evaluation of a network together with those that taught it in turn, numbered from the first one."""
+        chain = [run]
+        while len(chain) < row.generations:
+            chain.append(chain[-1].sources["teacher"])
+        members = {str(number): member for number, member in enumerate(reversed(chain), 1)}
+        return Run(run.name, self.profile, run.seed, run.stage, members, len(members))
 
     def _ensemble_of_seeds(self, table: Table, row: Row, runs: dict[int, Run]) -> Run:
         """An evaluation over all seeds of a row, in ensembles of as many networks as the published one.

@@ -134,29 +134,6 @@ def check_named_rows(table: Table) -> None:
                 raise RecipeError(f"{noun}: {aside.name!r} has a verdict of its own; mark it 'unscored'")
 
 
-def check_ensembles(table: Table) -> None:
-    """Rows whose networks are put together are other trained rows, with the same seeds and the same test images."""
-    for row in table.rows.values():
-        noun = f"{row.location}: row {row.name}.ensemble_with"
-        if row.ensemble_with and ("ensemble" not in table.columns or row.nets > 1):
-            says = "say 'nets: 1'" if row.nets > 1 else "needs the column 'ensemble'"
-            raise RecipeError(f"{noun}: {says}")
-        for name in row.ensemble_with:
-            other = table.rows.get(name)
-            if other is None or name == row.name:
-                says = "is the row itself" if other else f"is no row; {schema.nearest(name, table.rows)}"
-                raise RecipeError(f"{noun}: {name!r} {says}")
-            if row.unreadable or other.unreadable:
-                continue
-            if not other.stages or not {*row.seeds} <= {*other.seeds}:
-                raise RecipeError(
-                    f"{noun}: {name!r} {'has not all of its seeds' if other.stages else 'trains nothing'}"
-                )
-            own, its = (one.stages[-1].data for one in (row, other))
-            if (own.set, own.test, own.validation) != (its.set, its.test, its.validation):
-                raise RecipeError(f"{noun}: {name!r} is tested on other images")
-
-
 def check_sources(nodes: dict[str, Node], stages: Iterable[Stage], noun: str) -> None:
     """A row whose stages take a ``source`` says which, and no other row does."""
     takes = [stage for stage in stages if "source" in (stage.seed, *(ref.seed for ref in stage.edges.values()))]

@@ -92,6 +92,7 @@ def load(*folders: Path) -> Library:
         _check_comparison(library, table, row)
         _check_baseline(library, row)
         _check_work(library, row)
+        _check_generations(library, table, row)
         for stage in row.stages:
             for edge, ref in stage.edges.items():
                 _check_fits(stage, edge, ref, library.stage(ref))
@@ -129,6 +130,24 @@ def _check_work(library: Library, row: Row) -> None:
     if row.survey is not None and works and row.survey not in works:
         says = f"the survey has no work {row.survey!r}; {nearest(row.survey, works)}"
         raise RecipeError(f"{row.location}: row {row.name}.survey: {says}")
+
+
+def _check_generations(library: Library, table: Table, row: Row) -> None:
+    """Ensembles of generations are of a chain of single teachers that are tested on the same images."""
+    if row.generations == 1 or not row.stages:
+        return
+    noun = f"{row.location}: row {row.name}.generations"
+    if "ensemble" not in table.columns:
+        raise RecipeError(f"{noun}: needs the column 'ensemble'")
+    if row.nets > 1:
+        raise RecipeError(f"{noun}: the row has ensembles of {row.nets} seeds ('nets'); give one of the two")
+    stage = row.stages[-1]
+    for found in range(1, row.generations):
+        if len(stage.teachers) != 1:
+            raise RecipeError(f"{noun}: {row.generations} networks, but its chain of single teachers has {found}")
+        before, stage = stage, library.stage(stage.teachers[0])
+        if any(getattr(before.data, key) != getattr(stage.data, key) for key in ("set", "test", "validation")):
+            raise RecipeError(f"{noun}: generation {found} before it is tested on other images")
 
 
 def _check_comparison(library: Library, table: Table, row: Row) -> None:

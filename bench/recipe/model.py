@@ -170,8 +170,8 @@ class Row:
     network, trained until it gets no better, ``baseline`` one whose networks were trained alone, beside which its
     students' agreement with their teacher is shown.
 
-    ``ensemble_with`` names rows of the table whose networks stand beside this row's in its ensembles, which are then of
-    one seed each: the generations before a born-again network.
+    ``generations``, where it is more than one, is how many networks of a seed its ensembles put together: its own, its
+    teacher, that one's teacher, and so on.
 
     ``survey`` is the work of the survey that it stands for, as the survey numbers it; no part of a run.
     """
@@ -196,7 +196,7 @@ class Row:
     hypothesis_of: str | None = None
     bounded_by: str | None = None
     baseline: Ref | None = None
-    ensemble_with: tuple[str, ...] = ()
+    generations: int = 1
     survey: str | None = None
     location: str = ""
 

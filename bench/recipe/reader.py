@@ -34,7 +34,7 @@ ROW_KEYS = (
     *STAGE_KEYS,
     *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
     *("unscored", "waits", "assumed", "deviations", "notes", "sources"),
-    *("compared_with", "hypothesis_of", "bounded_by", "baseline", "ensemble_with", "survey"),
+    *("compared_with", "hypothesis_of", "bounded_by", "baseline", "generations", "survey"),
 )
 UNAVAILABLE_KEYS = ("label", "group", "published", "notes", "survey")
 WAITING_KEYS = (*UNAVAILABLE_KEYS, "waits")
@@ -73,7 +73,6 @@ def read_table(path: Path, shown: str) -> Table:
     )
     checks.check_claims(table, nodes)
     checks.check_named_rows(table)
-    checks.check_ensembles(table)
     if not any(row.unreadable for row in rows.values()):
         checks.check_assumed(nodes, rows.values(), "assumed")
     return table
@@ -164,7 +163,7 @@ class _Reader:
             unreadable=unreadable,
             compared_with=self._row_named(own, "compared_with", noun),
             baseline=self._row_named(own, "baseline", noun),
-            ensemble_with=said("ensemble_with", tuple[str, ...], ()),
+            generations=said("generations", schema.PositiveInt, 1),
             survey=blocks.survey(own.get("survey", self.nodes.get("survey")), noun),
             hypothesis_of=said("hypothesis_of", str, None),
             bounded_by=said("bounded_by", str, None),

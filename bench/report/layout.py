@@ -30,8 +30,8 @@ LEGENDS: dict[Metric, str] = {
     "train": "Train: the same of the training images, as they were shown in the last epoch, augmented, each before the"
     " step that it was part of.",
     "ensemble": "Ensemble: of the mean softmax output of some networks, published / ours; ours is the mean ± standard"
-    " deviation over all subsets of the seeds, which share networks and so give no verdict; or, where networks of"
-    " several rows are put together, over the seeds.",
+    " deviation over all subsets of the seeds, which share networks and so give no verdict; or, of generations,"
+    " over the seeds.",
 }
 
 # By name in :class:`bench.record.FidelityEntry`: the header, and how a number is written.

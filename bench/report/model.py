@@ -37,7 +37,7 @@ class Measured:
 class Ensemble:
     """Test error or accuracy (%) of the mean softmax output of ``size`` networks, over all subsets of our seeds.
 
-    Or over the seeds, where a row's ensembles are of other rows' networks too.
+    Or over the seeds, where each has an ensemble of its own: of generations.
 
     ``mean`` and ``sd`` are over ``count`` subsets, which share networks: there is no verdict.
     """

@@ -1,6 +1,7 @@
 """The tables of the survey's works hold together: what is compared differs in nothing but what it is compared for."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,14 +45,27 @@ def test_vids_published_numbers_are_the_surveys_drop(library: Library) -> None:
     assert sorted(METHODS, key=lambda method: published[f"{method}-2"]) == [*METHODS]
 
 
-def test_generations_differ_in_their_teacher_alone(library: Library) -> None:
+def test_generations_differ_in_their_teacher_and_their_seeds_alone(library: Library) -> None:
     rows = library.table("survey-born-again").rows
     for network in ("wrn-28-1", "wrn-28-2"):
-        chain = [rows[f"{network}{generation}"].stages[0] for generation in ("", "-ban", "-ban-2", "-ban-3")]
-        for before, stage in zip(("", "-ban", "-ban-2"), chain[1:], strict=True):
-            assert [(t.row, t.seed) for t in stage.teachers] == [(f"{network}{before}", None)]
-            assert replace(stage, teachers=(), method=chain[0].method, location=chain[0].location) == chain[0]
-        assert rows[f"{network}-ban-3"].ensemble_with == (f"{network}-ban", f"{network}-ban-2")
+        chain = [rows[f"{network}{generation}"] for generation in ("", "-ban", "-ban-2", "-ban-3")]
+        first = chain[0].stages[0]
+        for before, row in pairwise(chain):
+            (stage,) = row.stages
+            assert [(t.row, t.seed) for t in stage.teachers] == [(before.name, "source")]
+            assert replace(stage, teachers=(), method=first.method, location=first.location) == first
+            assert tuple(row.sources[seed] for seed in row.seeds) == before.seeds
+        # None of a chain begins with the weights of another.
+        assert len({seed for row in chain for seed in row.seeds}) == 20
+        assert [row.generations for row in chain] == [1, 1, 2, 3]
+
+
+def test_no_student_of_one_kind_has_a_seed_of_its_teachers(library: Library) -> None:
+    # It would begin with the same weights, and be shown the images in the same order.
+    tables = [table for table in library.tables if table.startswith("survey-")]
+    for run in plan(library, tables, "paper").runs.values():
+        for teacher in run.teachers:
+            assert teacher.seed != run.seed or teacher.stage.networks[0] not in run.stage.networks, run.name
 
 
 def test_a_network_of_its_own_half_takes_the_steps_of_a_pair(library: Library) -> None:
@@ -64,7 +78,7 @@ def test_a_network_of_its_own_half_takes_the_steps_of_a_pair(library: Library) -
 def test_ten_networks_teach_together(library: Library) -> None:
     rows = library.table("survey-ensemble").rows
     for name in ("distilled", "soft-few-ensemble"):
-        assert [(t.row, t.seed) for t in rows[name].stages[0].teachers] == [("baseline", seed) for seed in range(1, 11)]
+        assert [(t.row, t.seed) for t in rows[name].stages[0].teachers] == [("members", seed) for seed in range(11, 21)]
     hard, soft = rows["hard-few"].stages[0], rows["soft-few"].stages[0]
     assert (hard.data, hard.schedule) == (soft.data, soft.schedule)
 

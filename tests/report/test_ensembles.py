@@ -62,62 +62,58 @@ def test_such_a_claim_needs_the_column(tmp_path: Path) -> None:
         library(tmp_path, ALIKE)
 
 
-WITH = ("    label: KD\n", "    label: KD\n    ensemble_with: [large, plain]\n")
+GENERATIONS = ("    label: KD\n", "    label: KD\n    generations: 2\n")
 ALONE = ("columns: [error, trcost, params]", "columns: [error, ensemble]")
+# A third network, which the row kd teaches; its seeds are others.
+THIRD = (
+    "  nothing: {",
+    "  third: {label: Third, group: Small, network: student, method: {soft_targets: {temperature: 1.0}},"
+    " seeds: [4, 5, 6], sources: [1, 2, 3], teacher: kd#source, generations: 3, published: {}}\n  nothing: {",
+)
 
 
-def test_networks_of_several_rows_together_by_seed(tmp_path: Path) -> None:
-    recipes, store = library(tmp_path, ALONE, WITH), Store(tmp_path / "results")
+def test_generations_are_put_together_by_seed(tmp_path: Path) -> None:
+    recipes, store = library(tmp_path, ALONE, GENERATIONS, THIRD), Store(tmp_path / "results")
     found = plan(recipes, ["small"], "paper")
-    runs = found.ensembles["small", "kd"]
-    assert found.ensembles.keys() == {("small", "kd")}
-    for seed, run in zip((1, 2, 3), runs, strict=True):
+    assert found.ensembles.keys() == {("small", "kd"), ("small", "third")}
+    runs = found.ensembles["small", "third"]
+    for seed, run in zip((4, 5, 6), runs, strict=True):
         assert [(edge, own.name, own.seed) for edge, own in run.sources.items()] == [
-            ("1", "small/large", seed),
-            ("2", "small/plain", seed),
-            ("3", "small/kd", seed),
+            ("1", "small/large", 1),
+            ("2", "small/kd", seed - 3),
+            ("3", "small/third", seed),
         ]
-        assert (run.kind, run.ensemble) == ("evaluate", 3)
+        assert (run.kind, run.ensemble, run.seed) == ("evaluate", 3, seed)
         assert found.runs[run.key] is run
     assert len({run.key for run in runs}) == 3
     for run, error in zip(runs[:2], (28.0, 29.0), strict=True):
         curve = [{"members": [1, 2, 3], "test_error": error}]
         store.add(record(run, results=[Result(error, None, None)], curve=curve))
-    ensemble = {line.name: line.ensemble for line in report(recipes, store, tmp_path).lines}["kd"]
+    ensemble = {line.name: line.ensemble for line in report(recipes, store, tmp_path).lines}["third"]
     assert ensemble is not None
     assert (ensemble.size, ensemble.count, ensemble.mean) == (3, 2, 28.5)
 
 
 def test_they_move_no_key_of_a_training(tmp_path: Path) -> None:
     plain = plan(library(tmp_path / "a"), ["small"], "paper").runs.values()
-    together = plan(library(tmp_path / "b", ALONE, WITH), ["small"], "paper").runs.values()
+    together = plan(library(tmp_path / "b", ALONE, GENERATIONS), ["small"], "paper").runs.values()
     assert [run.id for run in together if run.kind == "train"] == [run.id for run in plain]
 
 
-def test_one_row_plans_what_its_ensembles_take(tmp_path: Path) -> None:
-    found = plan(library(tmp_path, ALONE, WITH), ["small"], "paper", rows=["kd"], seeds=[2])
-    assert {(run.name, run.seed) for run in found.runs.values()} == {
-        *(("small/large", 1), ("small/large", 2), ("small/plain", 2), ("small/kd", 2))
-    }
-
-
 UNFIT = {
-    "is no row; did you mean 'plain'": [ALONE, (WITH[0], "    label: KD\n    ensemble_with: [plan]\n")],
-    "is the row itself": [ALONE, (WITH[0], "    label: KD\n    ensemble_with: [kd]\n")],
-    "trains nothing": [ALONE, (WITH[0], "    label: KD\n    ensemble_with: [nothing]\n")],
-    "has not all of its seeds": [
+    "3 networks, but its chain of single teachers has 2": [ALONE, (GENERATIONS[0], GENERATIONS[1].replace("2", "3"))],
+    "must be 1 or more": [ALONE, (GENERATIONS[0], GENERATIONS[1].replace("2", "0"))],
+    "generation 1 before it is tested on other images": [
         ALONE,
-        WITH,
-        ("    label: Plain\n", "    label: Plain\n    seeds: [1, 2]\n    priority: 1\n"),
-        ("    priority: [3, 2, 1]\n", ""),
+        GENERATIONS,
+        ("    label: Large\n", "    label: Large\n    data: {test: all}\n"),
     ],
-    "is tested on other images": [ALONE, WITH, ("    label: Plain\n", "    label: Plain\n    data: {test: all}\n")],
-    "needs the column 'ensemble'": [WITH],
-    "say 'nets: 1'": [COLUMN, WITH],
+    "needs the column 'ensemble'": [GENERATIONS],
+    "the row has ensembles of 2 seeds": [COLUMN, GENERATIONS],
 }
 
 
 @pytest.mark.parametrize("says", UNFIT)
-def test_rows_that_do_not_go_together_are_refused(tmp_path: Path, says: str) -> None:
-    with pytest.raises(RecipeError, match=rf"table\.yaml:\d+: row kd\.ensemble_with: .*{says}"):
+def test_generations_that_do_not_go_together_are_refused(tmp_path: Path, says: str) -> None:
+    with pytest.raises(RecipeError, match=rf"table\.yaml:\d+: row kd\.generations: .*{says}"):
         library(tmp_path, *UNFIT[says])
