@@ -14,7 +14,7 @@ FROM ?= build/gpu
 AT_ONCE_OPTION := $(if $(AT_ONCE),--at-once $(AT_ONCE))
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 tonight dml fsp zskd efficiency crd smoke benchmark benchmark-gpu probe-gpu test torture check report gpu collect clean
+.PHONY: table2 table3 tonight dml fsp zskd efficiency crd survey smoke benchmark benchmark-gpu probe-gpu test torture check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -62,18 +62,34 @@ crd: $(READY)
 	$(KDBENCH) run crd-small --profile paper $(DATA_OPTION)
 	@$(KDBENCH) report crd-small
 
-# CRD's tables have a row for each method and pair, and large teachers: crd-small has every method, and of these two a
-# smoke run takes a row of each kind of network but ResNet-50, whose few steps take minutes.
-SMOKE_TABLE1 := kd-resnet20-resnet56 wrn-16-2 vgg8
-SMOKE_TABLE2 := mobilenet-v2 shufflenet-v1 shufflenet-v2
+# The survey's tables, and its methods that no table above has. On a GPU: these are whole schedules.
+survey: $(READY)
+	$(call table,survey-ensemble)
+	$(call table,survey-codistillation)
+	$(call table,survey-vid)
+	$(call table,survey-born-again)
+	$(call table,survey-conditional)
+	@$(KDBENCH) survey
+
+# Of large tables a smoke run takes some rows, with seed 1 or what SEEDS names. CRD's have a row for each method and pair, and large
+# teachers: crd-small has every method, and of the others a row of each kind of network but ResNet-50, whose few steps
+# take minutes. Of the survey's, a row of each method and with each number of teachers.
+SMOKE_crd-table1 := kd-resnet20-resnet56 wrn-16-2 vgg8
+SMOKE_crd-table2 := mobilenet-v2 shufflenet-v1 shufflenet-v2
+SMOKE_survey-born-again := wrn-28-1-ban-3 wrn-28-1-cwtm wrn-28-1-dkpp
+SEEDS_survey-born-again := 6 16
+SMOKE_survey-codistillation := shared disjoint
+SMOKE_survey-conditional := conditional error-weighted
+SMOKE_survey-ensemble := distilled soft-few
+SMOKE_survey-vid := vid-2
+SMOKE_SOME := $(patsubst SMOKE_%,%,$(filter SMOKE_crd-% SMOKE_survey-%,$(.VARIABLES)))
 
 # Every row of every other table, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
 smoke: $(READY)
 	@for table in $$($(KDBENCH) list --names); do \
 		case $$table in \
-			crd-table1) rows="$(SMOKE_TABLE1:%=--row %) --seed 1";; \
-			crd-table2) rows="$(SMOKE_TABLE2:%=--row %) --seed 1";; \
-			*) rows=;; \
+			$(foreach table,$(SMOKE_SOME),($(table)) rows="$(SMOKE_$(table):%=--row %) $(patsubst %,--seed %,$(or $(SEEDS_$(table)),1))";;) \
+			(*) rows=;; \
 		esac; \
 		$(KDBENCH) run $$table $$rows --profile $(PROFILE) $(DATA_OPTION) && $(KDBENCH) report $$table --profile $(PROFILE) || exit; \
 	done

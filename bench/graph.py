@@ -28,8 +28,8 @@ class Run:
 
     ``sources`` are the runs that it takes artifacts from, by the name of the edge. An evaluation has an ``ensemble``,
     the number of networks whose outputs are averaged: its sources are the seeds of a row, whose last ``stage`` is its
-    own, and its ``seed`` is 0. Or it is of ``fidelity``: its sources are the ``student``, whose ``stage`` is its own,
-    and the ``teacher``, if there is one.
+    own, and its ``seed`` is 0; or a chain of teachers. Or it is of ``fidelity``: its sources are the ``student``,
+    whose ``stage`` is its own, and the ``teacher``, if there is one.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Graph:
-    """All runs of a plan by key, sources before what takes from them; the runs behind each row, and its ensemble.
+    """All runs of a plan by key, sources before what takes from them; the runs behind each row, and its ensembles.
 
     ``fidelities`` are evaluations by row and seed, of the row's own network and of its baseline's. They are no part of
     the plan's ``runs``, since nothing is trained for their sake: they are carried out where logits are at hand.
@@ -107,7 +107,7 @@ class Graph:
 
     runs: dict[str, Run] = field(default_factory=dict)
     rows: dict[tuple[str, str], dict[int, Run]] = field(default_factory=dict)
-    ensembles: dict[tuple[str, str], Run] = field(default_factory=dict)
+    ensembles: dict[tuple[str, str], tuple[Run, ...]] = field(default_factory=dict)
     fidelities: dict[tuple[str, str], dict[int, tuple[Run, Run | None]]] = field(default_factory=dict)
     priority: dict[str, float] = field(default_factory=dict)
 
@@ -196,7 +196,9 @@ class _Planner:
         if runs:
             self.graph.rows[table.name, row.name] = runs
         if "ensemble" in table.columns and row.nets > 1 and runs.keys() == set(seeds):
-            self._add_ensemble(table, row, runs)
+            self._add_ensembles(table, row, [self._ensemble_of_seeds(table, row, runs)])
+        if row.generations > 1:
+            self._add_ensembles(table, row, [self._ensemble_of_generations(row, run) for run in runs.values()])
         if "fidelity" in table.columns:
             self.graph.fidelities[table.name, row.name] = {
                 seed: (_fidelity(run, run), self._baseline(row, run)) for seed, run in runs.items()
@@ -210,7 +212,20 @@ class _Planner:
         alone = _Planner(self.library, self.profile)._source(row.baseline, run.name, run.seed, None)
         return _fidelity(alone, run)
 
-    def _add_ensemble(self, table: Table, row: Row, runs: dict[int, Run]) -> None:
+    def _add_ensembles(self, table: Table, row: Row, ensembles: Iterable[Run]) -> None:
+        kept = self.graph.ensembles[table.name, row.name] = tuple(self._kept(run) for run in ensembles)
+        for run in kept:
+            self.graph.priority[run.key] = min(row.priority)
+
+    def _ensemble_of_generations(self, row: Row, run: Run) -> Run:
+        """An evaluation of a network together with those that taught it in turn, numbered from the first one."""
+        chain = [run]
+        while len(chain) < row.generations:
+            chain.append(chain[-1].sources["teacher"])
+        members = {str(number): member for number, member in enumerate(reversed(chain), 1)}
+        return Run(run.name, self.profile, run.seed, run.stage, members, len(members))
+
+    def _ensemble_of_seeds(self, table: Table, row: Row, runs: dict[int, Run]) -> Run:
         """An evaluation over all seeds of a row, in ensembles of as many networks as the published one.
 
         Where the paper has one source for all its networks, over the seeds that share the first seed's.
@@ -218,9 +233,7 @@ class _Planner:
         last, first = next(iter(runs.values())), row.sources.get(row.seeds[0])
         members = {str(seed): run for seed, run in runs.items() if row.sources.get(seed) == first}
         size = min(row.nets, len(members))
-        run = self._kept(Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size))
-        self.graph.ensembles[table.name, row.name] = run
-        self.graph.priority[run.key] = min(row.priority)
+        return Run(f"{table.name}/{row.name}", self.profile, 0, last.stage, members, size)
 
     def run(self, stage: Stage, name: str, seed: int, source: int | None) -> Run:
         """The run of a stage for a seed of its row, and for the ``source`` of that seed, where the row names some."""

@@ -17,11 +17,15 @@ from bench.errors import RecipeError
 from bench.methods.ab import AB
 from bench.methods.at import AT
 from bench.methods.base import Method, Synthesiser
+from bench.methods.born_again import CWTM, DKPP
 from bench.methods.cc import CC
+from bench.methods.codistillation import Codistillation
+from bench.methods.conditional import Conditional
 from bench.methods.crd import CRD
 from bench.methods.data_impressions import DataImpressions
 from bench.methods.dkd import DKD
 from bench.methods.dml import DML
+from bench.methods.error_weighted import ErrorWeighted
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
 from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
@@ -56,6 +60,7 @@ def _by_name(*components: type[C]) -> dict[str, type[C]]:
 METHODS: dict[str, type[Method]] = _by_name(
     *(Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint),
     *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
+    *(CWTM, DKPP, Codistillation, Conditional, ErrorWeighted),
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
 NETWORKS: dict[str, type[Network]] = _by_name(

@@ -472,7 +472,7 @@ ENSEMBLE = ("columns: [error, trcost, params]", "columns: [error, ensemble]\nnet
 
 def test_an_ensemble_is_an_evaluation_over_all_seeds_of_a_row(tmp_path: Path) -> None:
     found = plan(library(tmp_path, ENSEMBLE), ["small"], "paper")
-    run = found.ensembles["small", "plain"]
+    run = found.ensembles["small", "plain"][0]
     assert (run.kind, run.ensemble, run.seed) == ("evaluate", 2, 0)
     assert dict(run.sources) == {str(seed): trained for seed, trained in found.rows["small", "plain"].items()}
     assert run.recipe.keys() == {"kind", "data", "ensemble"}
@@ -484,19 +484,19 @@ def test_no_ensemble_of_a_part_of_the_seeds_or_where_no_column_shows_it(tmp_path
     recipes = library(tmp_path, ENSEMBLE)
     assert plan(recipes, ["small"], "paper", seeds=[1, 2]).ensembles == {}
     assert plan(library(tmp_path / "other"), ["small"], "paper").ensembles == {}
-    smoke = plan(recipes, ["small"], "smoke").ensembles["small", "plain"]
+    smoke = plan(recipes, ["small"], "smoke").ensembles["small", "plain"][0]
     assert (smoke.ensemble, smoke.sources.keys()) == (2, {"1", "2"})
 
 
 def test_an_ensemble_is_of_nets_that_share_the_papers_one_source(tmp_path: Path) -> None:
     found = plan(library(tmp_path, ENSEMBLE, SPREAD, STAGED, WARMED), ["small"], "paper")
-    assert found.ensembles["small", "staged"].sources.keys() == {"1", "2"}
+    assert found.ensembles["small", "staged"][0].sources.keys() == {"1", "2"}
 
 
 def test_an_ensemble_is_another_run_for_other_members_or_sizes(tmp_path: Path) -> None:
     (column, said), key = ENSEMBLE, ("small", "plain")
     runs = [
-        plan(library(tmp_path / name, (column, text), *more), ["small"], "paper").ensembles[key].key
+        plan(library(tmp_path / name, (column, text), *more), ["small"], "paper").ensembles[key][0].key
         for name, text, more in (
             ("a", said, ()),
             ("b", said.replace("nets: 2", "nets: 3"), ()),

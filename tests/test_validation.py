@@ -111,7 +111,7 @@ def test_it_is_part_of_the_key_and_without_it_no_key_moves(tmp_path: Path) -> No
 def test_ensembles_are_measured_on_it_too(tmp_path: Path) -> None:
     column = ("columns: [error, trcost, tecost]", "columns: [error, ensemble]\nnets: 2")
     found = load(write(tmp_path, changed(TINY, (TRAIN, TRAIN + HELD_OUT), column)))
-    recipe = plan(found, ["tiny"], "paper").ensembles["tiny", "vanilla"].recipe
+    recipe = plan(found, ["tiny"], "paper").ensembles["tiny", "vanilla"][0].recipe
     assert recipe["data"].keys() == {"set", "train", "validation"}
 
 

@@ -193,6 +193,16 @@ def coverage() -> None:
 
 
 @app.command()
+def survey(
+    format: Annotated[Literal["text", "markdown", "csv", "json"], typer.Option(help="How to print it.")] = "text",
+) -> None:
+    """The survey's tables from the recipes: each work's four stages, where it stands here, and its number."""
+    from bench.cli import published
+
+    published.survey(format)
+
+
+@app.command()
 def site(
     tables: Annotated[
         list[str] | None, typer.Argument(metavar="[TABLE]...", help="Only these tables. [default: all]")

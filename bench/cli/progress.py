@@ -50,7 +50,8 @@ def duration(seconds: float) -> str:
 
 def title(run: Run) -> str:
     """A run, as a person tells it from others."""
-    return f"{run.name} ensembles of {run.ensemble}" if run.ensemble else f"{run.name} seed {run.seed}"
+    seed = f" seed {run.seed}" if run.seed else ""
+    return f"{run.name} ensembles of {run.ensemble}{seed}" if run.ensemble else f"{run.name}{seed}"
 
 
 def measured(entry: EpochEntry | SynthesisEntry) -> str:

@@ -1,4 +1,4 @@
-"""The commands about published numbers: what is odd in them, and how much of each paper there is."""
+"""The commands about what was published: what is odd in it, how much of it there is, and the survey of its methods."""
 
 import json
 from dataclasses import asdict, astuple
@@ -7,11 +7,14 @@ from typing import Literal
 
 from tabulate import tabulate
 
+from bench.cli.progress import tell_unreadable
 from bench.project import Project
 from bench.report.audit import Finding
 from bench.report.audit import audit as findings_of
 from bench.report.coverage import coverage as coverage_of
+from bench.report.formats import survey as formats
 from bench.report.formats.text import LINE_WIDTH
+from bench.report.survey import surveyed
 
 HEADERS = ("paper", "published", "with verdict", "no runs yet", "no verdict", "waiting", "claims", "tested")
 PAPER_WIDTH = 38
@@ -43,3 +46,12 @@ def coverage() -> None:
     covered = coverage_of(project.library(), project.store(), project.costs())
     widths = [PAPER_WIDTH, *[None] * (len(HEADERS) - 1)]
     print(tabulate([astuple(paper) for paper in covered], HEADERS, "simple", maxcolwidths=widths))
+
+
+def survey(form: Literal["text", "markdown", "csv", "json"]) -> None:
+    """Print the survey's tables."""
+    project = Project.find()
+    library = project.library()
+    tell_unreadable(library, library.tables)
+    written = getattr(formats, f"to_{form}")(library.survey.paper, surveyed(library, project.store()))
+    print(written.rstrip("\n"))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs, Setup
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs, Setup
 from bench.methods.features import compare_sizes, compare_stages, pairs_of_stages, stages
 from bench.networks.base import Features, Initial
 from bench.schema import Positive
@@ -31,6 +31,7 @@ class AB(Method):
 
     name: ClassVar[str] = "ab"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("activation boundaries", "intermediate layers")
     initial: ClassVar[Initial | None] = "framework"
 
     def compare(self, student: Features, teacher: Features) -> None:

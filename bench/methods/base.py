@@ -35,6 +35,28 @@ class Needs:
     group: bool = False
 
 
+class Knowledge(NamedTuple):
+    """What is distilled, in the words of the survey's third stage (Abbasi et al., arXiv 1912.13179, section V).
+
+    Args:
+        kind: soft labels, features, relations, ...
+        location: where in the networks it is taken.
+        transfer: what is peculiar to the way that it comes to the student: conditional, weighted, mutual, ...
+    """
+
+    kind: str
+    location: str
+    transfer: str = ""
+
+
+# What a method distils that reads no more of its teacher than it must, by what it needs.
+_PLAIN = {
+    "none": Knowledge("labels", ""),
+    "logits": Knowledge("soft labels", "output"),
+    "features": Knowledge("features", "intermediate layers"),
+}
+
+
 class Batch(NamedTuple):
     """What a training step is about; everything lies on the device.
 
@@ -108,15 +130,24 @@ class Setup:
 class Method(Component):
     """The loss of a method; its parameters are the fields of a subclass.
 
+    ``knowledge`` is what it distils, where that is not what its needs say: labels without a teacher, soft labels at
+    the output from logits, features of intermediate layers.
+
     ``initial`` is the rule of the initial weights of its own modules, where that is not the run's. Modules of
     ``parts`` that ``hands_on`` names are kept with the weights of a run. A stage whose method ``takes_on`` some goes on
     from such a run (``init``), of the same teacher: its own modules of these names begin as they were left.
     """
 
     needs: ClassVar[Needs] = Needs()
+    knowledge: ClassVar[Knowledge | None] = None
     initial: ClassVar[Initial | None] = None
     hands_on: ClassVar[tuple[str, ...]] = ()
     takes_on: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def distilled(self) -> Knowledge:
+        """What it distils."""
+        return self.knowledge or _PLAIN[self.needs.teacher]
 
     def compare(self, student: Features, teacher: Features) -> None:
         """Refuse two networks whose features it cannot compare (RecipeError); imports no torch."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs, Setup
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs, Setup
 from bench.methods.features import compare_pools, pair_of_pools
 from bench.methods.losses import cross_entropy
 from bench.networks.base import Features, Initial
@@ -30,6 +30,7 @@ class CC(Method):
 
     name: ClassVar[str] = "cc"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("relations of images", "penultimate layer")
     initial: ClassVar[Initial | None] = "framework"
 
     def compare(self, student: Features, teacher: Features) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.methods.base import Batch, Method, Needs, Outputs, Setup
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs, Setup
 from bench.methods.features import compare_pools, pair_of_pools
 from bench.methods.kd import KD
 from bench.methods.losses import cross_entropy
@@ -53,6 +53,7 @@ class CRD(Method):
 
     name: ClassVar[str] = "crd"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("mutual information", "penultimate layer")
     initial: ClassVar[Initial | None] = "framework"
 
     def compare(self, student: Features, teacher: Features) -> None:

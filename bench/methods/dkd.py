@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs
 from bench.methods.losses import cross_entropy, full, kl_divergence
 from bench.schema import NonNegative, Positive, Share
 
@@ -32,6 +32,7 @@ class DKD(Method):
 
     name: ClassVar[str] = "dkd"
     needs: ClassVar[Needs] = Needs(teacher="logits")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("soft labels", "output", "the own class apart")
 
     def loss(self, k: int, batch: Batch, outputs: Outputs) -> "dict[str, Tensor]":
         """``ce``, ``target`` and ``others``, each already multiplied by its weight."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs
 from bench.methods.losses import cross_entropy, kl_divergence, log_probabilities
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ class DML(Method):
 
     name: ClassVar[str] = "dml"
     needs: ClassVar[Needs] = Needs(group=True)
+    knowledge: ClassVar[Knowledge | None] = Knowledge("soft labels", "output", "mutual")
 
     def loss(self, k: int, batch: Batch, outputs: Outputs) -> "dict[str, Tensor]":
         """``ce`` and ``mutual``."""

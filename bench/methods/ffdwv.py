@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.data.wordvectors import Matrix, read_distances, soft_labels
 from bench.errors import WordsError
-from bench.methods.base import Batch, Method, Outputs, Setup
+from bench.methods.base import Batch, Knowledge, Method, Outputs, Setup
 from bench.methods.losses import cross_entropy, kl_divergence, log_probabilities, state
 from bench.schema import Distances
 
@@ -27,6 +27,7 @@ class FFDWV(Method):
     reading: Literal["vectors", "rows"]
 
     name: ClassVar[str] = "ffdwv"
+    knowledge: ClassVar[Knowledge | None] = Knowledge("distances of class words", "")
 
     def soft_labels(self, distances: Matrix) -> Matrix:
         """Row y is the soft label of class y: (C, C) of distances (C, C); each row sums to 1."""
@@ -70,6 +71,7 @@ class FFDWVUniformControl(FFDWV):
 
     name: ClassVar[str] = "ffdwv_uniform_control"
     key_name: ClassVar[str | None] = "label_smoothing"
+    knowledge: ClassVar[Knowledge | None] = None
 
     def soft_labels(self, distances: Matrix) -> Matrix:
         """As FFDWV's on the diagonal, (1 − own) / (C − 1) off it."""

@@ -6,7 +6,7 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.errors import RecipeError
-from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs
 from bench.methods.features import compare_stages, stages
 from bench.methods.losses import full
 from bench.networks.base import Features, shape_of
@@ -38,6 +38,7 @@ class FSP(Method):
 
     name: ClassVar[str] = "fsp"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("relations of layers", "intermediate layers")
 
     def compare(self, student: Features, teacher: Features) -> None:
         """Matrices have a distance only where their features have as many channels in both networks."""

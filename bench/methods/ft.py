@@ -6,7 +6,7 @@ Two stages: the paraphraser is trained first, on the teacher alone, and is froze
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs, Setup
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs, Setup
 from bench.methods.features import compare_stages, of_one_size, pairs_of_stages, stages
 from bench.methods.losses import cross_entropy
 from bench.networks.base import Features, Initial
@@ -30,6 +30,7 @@ class Paraphrase(Method):
 
     name: ClassVar[str] = "paraphrase"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("factors of features", "intermediate layers")
     initial: ClassVar[Initial | None] = "framework"
     hands_on: ClassVar[tuple[str, ...]] = ("paraphraser",)
 
@@ -65,6 +66,7 @@ class FT(Method):
 
     name: ClassVar[str] = "ft"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("factors of features", "intermediate layers")
     initial: ClassVar[Initial | None] = "framework"
     takes_on: ClassVar[tuple[str, ...]] = ("paraphraser",)
 

@@ -38,6 +38,13 @@ def cross_entropy(logits: "Tensor", labels: "Tensor", label_smoothing: float = 0
     return functional.cross_entropy(full(logits), labels, label_smoothing=label_smoothing)
 
 
+def cross_entropies(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    """Cross entropy to one-hot labels of each image, (N,)."""
+    from torch.nn import functional
+
+    return functional.cross_entropy(full(logits), labels, reduction="none")
+
+
 def kl_divergence(target: "Tensor", log_p: "Tensor") -> "Tensor":
     """KL(target || p), summed over the classes and averaged over the batch.
 
@@ -48,6 +55,13 @@ def kl_divergence(target: "Tensor", log_p: "Tensor") -> "Tensor":
     from torch.nn import functional
 
     return functional.kl_div(log_p, target, reduction="batchmean", log_target=True)
+
+
+def kl_divergences(target: "Tensor", log_p: "Tensor") -> "Tensor":
+    """KL(target || p) of each image, (N,); as :func:`kl_divergence`, which is their mean."""
+    from torch.nn import functional
+
+    return functional.kl_div(log_p, target, reduction="none", log_target=True).sum(dim=1)
 
 
 def state(**buffers: "Tensor") -> "nn.Module":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs
 from bench.methods.features import compare_stages, of_one_size, pairs_of_stages
 from bench.methods.losses import cross_entropy
 from bench.networks.base import Features
@@ -25,6 +25,7 @@ class NST(Method):
 
     name: ClassVar[str] = "nst"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("distributions of features", "intermediate layers")
 
     def compare(self, student: Features, teacher: Features) -> None:
         """Stages are compared one by one."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs
 from bench.methods.features import compare_pools, pair_of_pools
 from bench.methods.losses import cross_entropy
 from bench.networks.base import Features
@@ -30,6 +30,7 @@ class RKD(Method):
 
     name: ClassVar[str] = "rkd"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("relations of images", "penultimate layer")
 
     def compare(self, student: Features, teacher: Features) -> None:
         """Both give the features after their global mean."""

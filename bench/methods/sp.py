@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs
 from bench.methods.features import compare_stages, pairs_of_stages
 from bench.methods.losses import cross_entropy
 from bench.networks.base import Features
@@ -24,6 +24,7 @@ class SP(Method):
 
     name: ClassVar[str] = "sp"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("relations of images", "intermediate layers")
 
     def compare(self, student: Features, teacher: Features) -> None:
         """Networks with stages; shapes may differ."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.methods.base import Batch, Method, Needs, Outputs, Setup
+from bench.methods.base import Batch, Knowledge, Method, Needs, Outputs, Setup
 from bench.methods.features import compare_stages, of_one_size, pairs_of_stages, stages
 from bench.methods.losses import cross_entropy
 from bench.networks.base import Features, Initial
@@ -32,6 +32,7 @@ class VID(Method):
 
     name: ClassVar[str] = "vid"
     needs: ClassVar[Needs] = Needs(teacher="features")
+    knowledge: ClassVar[Knowledge | None] = Knowledge("mutual information", "intermediate layers")
     initial: ClassVar[Initial | None] = "framework"
 
     def compare(self, student: Features, teacher: Features) -> None:

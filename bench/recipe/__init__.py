@@ -2,6 +2,23 @@
 
 from bench.recipe.library import Library, load
 from bench.recipe.model import Cell, Claim, Data, Ref, Row, Stage, Subset, Table, Words
+from bench.recipe.survey import Stages, Survey, Work
 from bench.schedules import Schedule
 
-__all__ = ["Cell", "Claim", "Data", "Library", "Ref", "Row", "Schedule", "Stage", "Subset", "Table", "Words", "load"]
+__all__ = [
+    "Cell",
+    "Claim",
+    "Data",
+    "Library",
+    "Ref",
+    "Row",
+    "Schedule",
+    "Stage",
+    "Stages",
+    "Subset",
+    "Survey",
+    "Table",
+    "Words",
+    "Work",
+    "load",
+]

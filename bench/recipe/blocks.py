@@ -97,6 +97,11 @@ def nets(node: Node | None, seeds: int, noun: str) -> int:
     return nets
 
 
+def survey(node: Node | None, noun: str) -> str | None:
+    """The work of the survey that a row or its table stands for: ``9``, or ``1 (Ex. 2)`` where it has several."""
+    return None if node is None else str(read(PositiveInt | str, node, f"{noun}.survey"))
+
+
 def one_or_more(node: Node) -> list[Node]:
     """The items of a list, or what stands in the place of one."""
     return node.value if isinstance(node, SequenceNode) else [node]

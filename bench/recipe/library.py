@@ -1,7 +1,7 @@
 """All tables of a folder of recipes, with the references between their rows checked."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from bench.errors import RecipeError, UsageError
 from bench.methods.base import Method
 from bench.recipe.model import Ref, Row, Stage, Table
 from bench.recipe.reader import read_table
+from bench.recipe.survey import Survey, read_survey
 from bench.schema import nearest
 
 # A run is handed to a worker process with all that it takes from: Python pickles about 300 such within each other.
@@ -20,9 +21,10 @@ _SEEN = ("set", "train", "validation")
 
 @dataclass(frozen=True)
 class Library:
-    """Tables by name."""
+    """Tables by name, and the survey whose works their rows may stand for."""
 
     tables: dict[str, Table]
+    survey: Survey = field(default_factory=Survey)
 
     @property
     def unreadable(self) -> dict[tuple[str, str], str]:
@@ -62,7 +64,7 @@ class Library:
 
 
 def load(*folders: Path) -> Library:
-    """Read every ``*/*.yaml`` of some folders of recipes, whose rows may name each other.
+    """Read every ``*/*.yaml`` of some folders of recipes, whose rows may name each other, and a ``survey.yaml``.
 
     A row that names a component that is not here (a missing plug-in), or a row that does, is ``unreadable``.
 
@@ -71,6 +73,7 @@ def load(*folders: Path) -> Library:
         UsageError: there is no such folder.
     """
     tables: dict[str, Table] = {}
+    survey = Survey()
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no folder of recipes at {folder}")
@@ -79,13 +82,17 @@ def load(*folders: Path) -> Library:
             if table.name in tables:
                 raise RecipeError(f"{table.location}: table {table.name!r} is also in {tables[table.name].file}")
             tables[table.name] = table
-    library = Library(tables)
+        if (path := folder / "survey.yaml").exists():
+            survey = read_survey(path, str(path.relative_to(folder.parent)))
+    library = Library(tables, survey)
     _mark_unreadable(library)
     rows = [(table, row) for table in tables.values() for row in table.rows.values()]
     _check_chains(library, [stage for _, row in rows for stage in row.stages])
     for table, row in rows:
         _check_comparison(library, table, row)
         _check_baseline(library, row)
+        _check_work(library, row)
+        _check_generations(library, table, row)
         for stage in row.stages:
             for edge, ref in stage.edges.items():
                 _check_fits(stage, edge, ref, library.stage(ref))
@@ -115,6 +122,32 @@ def _check_baseline(library: Library, row: Row) -> None:
             f"{row.baseline.location}: row {row.name}.baseline: {row.baseline.row!r} has another network or other test"
             " images"
         )
+
+
+def _check_work(library: Library, row: Row) -> None:
+    """The survey has the work that a row stands for."""
+    works = library.survey.works
+    if row.survey is not None and works and row.survey not in works:
+        says = f"the survey has no work {row.survey!r}; {nearest(row.survey, works)}"
+        raise RecipeError(f"{row.location}: row {row.name}.survey: {says}")
+
+
+def _check_generations(library: Library, table: Table, row: Row) -> None:
+    """Ensembles of generations are of a chain of single teachers that are tested on the same images."""
+    if row.generations == 1 or not row.stages:
+        return
+    noun = f"{row.location}: row {row.name}.generations"
+    if "ensemble" not in table.columns:
+        raise RecipeError(f"{noun}: needs the column 'ensemble'")
+    if row.nets > 1:
+        raise RecipeError(f"{noun}: the row has ensembles of {row.nets} seeds ('nets'); give one of the two")
+    stage = row.stages[-1]
+    for found in range(1, row.generations):
+        if len(stage.teachers) != 1:
+            raise RecipeError(f"{noun}: {row.generations} networks, but its chain of single teachers has {found}")
+        before, stage = stage, library.stage(stage.teachers[0])
+        if any(getattr(before.data, key) != getattr(stage.data, key) for key in ("set", "test", "validation")):
+            raise RecipeError(f"{noun}: generation {found} before it is tested on other images")
 
 
 def _check_comparison(library: Library, table: Table, row: Row) -> None:

@@ -14,7 +14,7 @@ from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble", "fidelity"]
+Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble", "fidelity", "train"]
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -169,6 +169,11 @@ class Row:
     ``hypothesis_of`` the scored one that this unscored row might explain, ``bounded_by`` an unscored one with the same
     network, trained until it gets no better, ``baseline`` one whose networks were trained alone, beside which its
     students' agreement with their teacher is shown.
+
+    ``generations``, where it is more than one, is how many networks of a seed its ensembles put together: its own, its
+    teacher, that one's teacher, and so on.
+
+    ``survey`` is the work of the survey that it stands for, as the survey numbers it; no part of a run.
     """
 
     name: str
@@ -191,6 +196,8 @@ class Row:
     hypothesis_of: str | None = None
     bounded_by: str | None = None
     baseline: Ref | None = None
+    generations: int = 1
+    survey: str | None = None
     location: str = ""
 
 

@@ -34,12 +34,13 @@ ROW_KEYS = (
     *STAGE_KEYS,
     *("label", "group", "stages", "seeds", "nets", "report", "priority", "published"),
     *("unscored", "waits", "assumed", "deviations", "notes", "sources"),
-    *("compared_with", "hypothesis_of", "bounded_by", "baseline"),
+    *("compared_with", "hypothesis_of", "bounded_by", "baseline", "generations", "survey"),
 )
-UNAVAILABLE_KEYS = ("label", "group", "published", "notes")
+UNAVAILABLE_KEYS = ("label", "group", "published", "notes", "survey")
 WAITING_KEYS = (*UNAVAILABLE_KEYS, "waits")
 TABLE_KEYS = (
     *("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "nets", "networks", "words"),
+    "survey",
     *("data", "schedule", "optimizer", "precision", "initial", "assumed", "deviations", "claims", "rows"),
 )
 NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by", "margin", "seeds", "rows")
@@ -162,6 +163,8 @@ class _Reader:
             unreadable=unreadable,
             compared_with=self._row_named(own, "compared_with", noun),
             baseline=self._row_named(own, "baseline", noun),
+            generations=said("generations", schema.PositiveInt, 1),
+            survey=blocks.survey(own.get("survey", self.nodes.get("survey")), noun),
             hypothesis_of=said("hypothesis_of", str, None),
             bounded_by=said("bounded_by", str, None),
             location=blocks.location(node),

@@ -122,19 +122,41 @@ def progress(survived: int, recorded: int, planned: int) -> Iterator[str]:
         yield "interim"
 
 
+def train_cell(row: Row, samples: Samples, metric: Quality) -> Measured:
+    """What the networks made of the training images, as they were shown them in the last epoch."""
+    values = {}
+    for sample in samples.recorded:
+        if sample.record.status == "done":
+            networks = sample.record.curve[-1]["networks"]
+            error = fmean(n["train_error"] for n in (networks if row.report == "mean" else networks[:1]))
+            values[sample.seed] = 100 - error if metric == "accuracy" else error
+    return Measured(
+        protocol="last",
+        values=values,
+        planned=samples.planned,
+        diverged=len(samples.recorded) - len(values),
+        sources=len(samples.sources(values).groups),
+        mean=fmean(values.values()) if values else None,
+        sd=stdev(values.values()) if len(values) > 1 else None,
+        difference=None,
+        verdict=None,
+    )
+
+
 def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
     """The ensembles of a row's networks in a plan; None where it plans none."""
-    run = graph.ensembles.get((table, row.name))
-    if run is None or run.ensemble is None:
+    runs = graph.ensembles.get((table, row.name), ())
+    if not runs:
         return None
     published = row.published["ensemble"].value if "ensemble" in row.published else None
-    record = store.latest_record(run)
-    if record is None:
-        return Ensemble(run.ensemble, published)
-    errors = [entry["test_error"] for entry in record.curve]
+    records = [record for run in runs if (record := store.latest_record(run)) is not None]
+    size = runs[0].ensemble or 1
+    if not records:
+        return Ensemble(size, published)
+    errors = [entry["test_error"] for record in records for entry in record.curve]
     values = [100 - error for error in errors] if metric == "accuracy" else errors
     sd = stdev(values) if len(values) > 1 else None
-    return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
+    return Ensemble(size, published, len(values), fmean(values), sd)
 
 
 def spent(store: Store, samples: Samples, row: Row) -> float | None:

@@ -1,7 +1,8 @@
 """The sentences of a paper that say that one row beats another, or is like it, beside our runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from bench.graph import Graph
 from bench.recipe import Claim, Row, Table
@@ -10,6 +11,8 @@ from bench.report.model import Claimed, Epoch
 from bench.report.sources import Sources
 from bench.report.verdict import Verdict, alike, claim, combine, equivalent
 from bench.store import Store
+
+T = TypeVar("T")
 
 
 def judge_claim(paper: Graph, store: Store, table: Table, statement: Claim) -> Claimed:
@@ -31,12 +34,24 @@ def judge_claim(paper: Graph, store: Store, table: Table, statement: Claim) -> C
 def _compare(
     paper: Graph, store: Store, table: Table, better: Row, worse: Row, epoch: Epoch, test: Callable[..., Verdict]
 ) -> Verdict:
-    """Pairs of one seed each; what two seeds of either row share makes their pairs depend on each other."""
+    """Pairs of one seed each; what two seeds of either row share makes their pairs depend on each other.
+
+    Where the rows have no seed in common, as a student and the teacher of its kind, the first of one is paired with the
+    first of the other, and so on.
+    """
+    partner = {seed: seed for seed in better.seeds if seed in worse.seeds} or dict(
+        zip(better.seeds, worse.seeds, strict=False)
+    )
     one, other = (collect(paper, store, table.name, row) for row in (better, worse))
-    gained, lost = errors(better, one, epoch), errors(worse, other, epoch)
+    gained, lost = errors(better, one, epoch), _of_partners(errors(worse, other, epoch), partner)
     runs = [{sample.seed: sample.run for sample in samples.recorded} for samples in (one, other)]
+    runs[1] = _of_partners(runs[1], partner)
     recorded, seeds = runs[0].keys() & runs[1].keys(), sorted(gained.keys() & lost.keys())
     pairs = Sources({seed: [of_row[seed] for of_row in runs] for seed in seeds})
     conditions = [f"{pairs.given} ({', '.join(pairs.names)})"] if pairs.single else []
-    planned = len(set(better.seeds) & set(worse.seeds))
-    return test(gained, lost, pairs.groups).given([*conditions, *progress(len(seeds), len(recorded), planned)])
+    return test(gained, lost, pairs.groups).given([*conditions, *progress(len(seeds), len(recorded), len(partner))])
+
+
+def _of_partners(values: Mapping[int, T], partner: Mapping[int, int]) -> dict[int, T]:
+    """What belongs to a seed's partner, by that seed."""
+    return {seed: values[other] for seed, other in partner.items() if other in values}

@@ -27,8 +27,11 @@ LEGENDS: dict[Metric, str] = {
     " divergence from the teacher's to the student's probabilities; negative log-likelihood in nats and expected"
     " calibration error (15 bins) of the student; and the rank correlation of what it takes classes for with the"
     " similarity of their words. On the test images, at the last epoch.",
+    "train": "Train: the same of the training images, as they were shown in the last epoch, augmented, each before the"
+    " step that it was part of.",
     "ensemble": "Ensemble: of the mean softmax output of some networks, published / ours; ours is the mean ± standard"
-    " deviation over all subsets of the seeds, which share networks and so give no verdict.",
+    " deviation over all subsets of the seeds, which share networks and so give no verdict; or, of generations,"
+    " over the seeds.",
 }
 
 # By name in :class:`bench.record.FidelityEntry`: the header, and how a number is written.
@@ -106,6 +109,8 @@ def _comparison(report: Report) -> Grid:
             columns[metric] = (COST_NAMES[metric], _cost_column(metric))
         if metric == "ensemble":
             columns[metric] = ("Ensemble", lambda line: _ensemble(line.ensemble))
+        if metric == "train":
+            columns[metric] = ("Train", lambda line: _measured([line.train] if line.train else []))
     if report.smaller:
         columns["smaller"] = (f"{report.smaller} profile:\nnot a result", _smaller)
     headers = [report.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in columns.values())]
@@ -138,10 +143,11 @@ def _published(cell: Cell | None) -> list[str]:
 
 
 def _smaller(line: ReportRow) -> list[str]:
-    ensemble = line.smaller_ensemble
-    if ensemble is None or ensemble.mean is None:
-        return _measured(line.smaller)
-    return [*_measured(line.smaller), f"ensemble of {ensemble.size}: {ensemble.mean:.2f}"]
+    ensemble, train = line.smaller_ensemble, line.smaller_train
+    more = [] if train is None or train.mean is None else [f"train {train.mean:.2f}"]
+    if ensemble is not None and ensemble.mean is not None:
+        more.append(f"ensemble of {ensemble.size}: {ensemble.mean:.2f}")
+    return [*_measured(line.smaller), *more]
 
 
 def _measured(measured: Sequence[Measured]) -> list[str]:

@@ -37,6 +37,8 @@ class Measured:
 class Ensemble:
     """Test error or accuracy (%) of the mean softmax output of ``size`` networks, over all subsets of our seeds.
 
+    Or over the seeds, where each has an ensemble of its own: of generations.
+
     ``mean`` and ``sd`` are over ``count`` subsets, which share networks: there is no verdict.
     """
 
@@ -96,7 +98,8 @@ class ReportRow:
     """One row. A row that the paper itself leaves out is not ``available``; ``marks`` gives a column's footnotes.
 
     ``holm`` is the p-value of its verdict after Holm's correction for all cells of the table that have one.
-    One that ``waits``, and says for what, has published numbers alone.
+    One that ``waits``, and says for what, has published numbers alone. ``train`` is of the training images, in a table
+    with that column.
     """
 
     name: str
@@ -113,9 +116,11 @@ class ReportRow:
     costs: Mapping[Metric, CostCell] = field(default_factory=dict)
     ensemble: Ensemble | None = None
     fidelity: Fidelity | None = None
+    train: Measured | None = None
     smaller: tuple[Measured, ...] = ()
     smaller_ensemble: Ensemble | None = None
     smaller_fidelity: Fidelity | None = None
+    smaller_train: Measured | None = None
     training: Training = Training(None, None)
     marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 

@@ -19,6 +19,7 @@ from bench.report.cells import (
     measured_cell,
     protocols,
     spent,
+    train_cell,
 )
 from bench.report.claims import judge_claim
 from bench.report.evidence import bounded, nearest, passed
@@ -135,6 +136,8 @@ def _row(inputs: _Inputs, row: Row) -> ReportRow:
         smaller_ensemble=ensemble_cell(inputs.smaller, store, table.name, row, metric),
         fidelity=fidelity_cell(inputs.paper, store, table.name, row),
         smaller_fidelity=fidelity_cell(inputs.smaller, store, table.name, row),
+        train=train_cell(row, samples, metric) if "train" in table.columns else None,
+        smaller_train=train_cell(row, reduced, metric) if "train" in table.columns and reduced.planned else None,
         smaller=_measured(row, reduced, protocols(row, metric), metric) if reduced.planned else (),
         training=Training(*training_cost(row, first_run, inputs.costs), spent(inputs.store, samples, row)),
         marks={column: numbers for column, numbers in marks.items() if numbers},

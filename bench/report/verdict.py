@@ -197,7 +197,7 @@ def judge_cost(published: float, derived: float, floor: float | None = None) -> 
         )
         return Verdict("inconsistent", reason, d=d)
     # Digits after the point of the shortest text that means the published number.
-    decimals = max(0, -int(Decimal(repr(published)).as_tuple().exponent))
+    decimals = max(0, -int(Decimal(repr(published).removesuffix(".0")).as_tuple().exponent))
     if abs(d) <= COST_TOLERANCE * abs(published) or round(derived, decimals) == published:
         return Verdict("agrees", f"derived {derived:.4g}, published {published:g}", d=d)
     reason = f"by the table's own definition it is {derived:.4g}, {d / published:+.1%} from the published {published:g}"

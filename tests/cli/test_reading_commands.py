@@ -25,6 +25,7 @@ COMMANDS = [
     "report",
     "audit",
     "coverage",
+    "survey",
     "cost",
     "estimate",
     "prepare",
@@ -107,6 +108,17 @@ def test_coverage_counts_the_numbers_of_each_paper(kdbench: Kdbench, tmp_path: P
     (line,) = [line for line in out.splitlines() if line.startswith("Nobody et al.")]
     # An error to be trained and a size that was never counted.
     assert line.split()[-7:] == ["2", "0", "1", "1", "0", "1", "0"]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "csv", "json"])
+def test_survey_in_each_format(kdbench: Kdbench, form: str) -> None:
+    code, out, err = kdbench("survey", "--format", form)
+    assert (code, err) == (0, "")
+    assert "Variational Information Distillation" in out
+    if form == "text":
+        assert kdbench("survey") == (0, out, "")
+    if form == "json":
+        assert len(json.loads(out)["works"]) == 19
 
 
 def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench) -> None:
@@ -290,7 +302,7 @@ for line in sys.argv[1].split(";"):
     assert "torch" not in sys.modules, line
 """
 READING = (
-    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;audit;coverage;cost;"
+    "--help;list;check;report ffdwv-table2;report ffdwv-table3 --format json;audit;coverage;survey;cost;"
     "figure similarity cifar10 --figure a.svg;run dml-table2 --profile paper --dry-run;"
     "figure curves dml-table2/dml#1 --figure b.svg;report dml-table2 --format html;site dml-table2;"
     "plot dml-table2 --figure c.png"

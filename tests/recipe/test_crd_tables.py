@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.graph import plan
+from bench.graph import Graph, plan
 from bench.methods.dkd import DKD
 from bench.recipe import Library, Row, load
 
@@ -100,16 +100,22 @@ def test_published_accuracies_are_of_the_last_epoch_and_of_the_tables_means(libr
 
 def test_a_smoke_run_trains_every_method_and_every_kind_of_network(library: Library) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    chosen = {
-        f"crd-table{n}": rows.split() for n, rows in re.findall(r"^SMOKE_TABLE(\d) := (.*)$", makefile, re.MULTILINE)
-    }
-    assert chosen.keys() == TABLES.keys()
-    runs = [
-        run
-        for table in library.tables
-        for run in plan(library, [table], "smoke", rows=chosen.get(table, [])).runs.values()
-        if run.kind != "evaluate"
-    ]
+    named = {name: rows.split() for name, rows in re.findall(r"^SMOKE_([\w-]+) := (.*)$", makefile, re.MULTILINE)}
+    chosen = {table: rows for table, rows in named.items() if table in library.tables}
+    seeds = {table: found.split() for table, found in re.findall(r"^SEEDS_([\w-]+) := (.*)$", makefile, re.MULTILINE)}
+    assert named.keys() - chosen.keys() == {"SOME"}
+    assert chosen.keys() >= TABLES.keys()
+
+    def planned(table: str) -> Graph:
+        if table not in chosen:
+            return plan(library, [table], "smoke")
+        kept = [int(seed) for seed in seeds.get(table, ["1"])]
+        found = plan(library, [table], "smoke", rows=chosen[table], seeds=kept)
+        # Each row that is chosen has one of these seeds.
+        assert {row for _, row in found.rows} == {*chosen[table]}
+        return found
+
+    runs = [run for table in library.tables for run in planned(table).runs.values() if run.kind != "evaluate"]
     assert {run.stage.method.name for run in runs} == {*registry.METHODS, *registry.SYNTHESISERS}
     trained = {network.name for run in runs for network in run.stage.networks}
     assert {*registry.NETWORKS} - trained == {"resnet50"}

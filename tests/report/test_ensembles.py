@@ -18,7 +18,7 @@ ALIKE = ("better: kd, ", "alike: ensembles, better: kd, ")
 
 
 def evaluated(recipes: Library, store: Store, row: str, errors: list[float]) -> None:
-    run = plan(recipes, ["small"], "paper").ensembles["small", row]
+    run = plan(recipes, ["small"], "paper").ensembles["small", row][0]
     curve = [{"members": [i], "test_error": error} for i, error in enumerate(errors)]
     store.add(record(run, results=[Result(sum(errors) / len(errors), None, None)], curve=curve))
 
@@ -60,3 +60,60 @@ def test_a_claim_that_ensembles_are_alike(tmp_path: Path, kd: float | None, word
 def test_such_a_claim_needs_the_column(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="'alike: ensembles' needs the column 'ensemble'"):
         library(tmp_path, ALIKE)
+
+
+GENERATIONS = ("    label: KD\n", "    label: KD\n    generations: 2\n")
+ALONE = ("columns: [error, trcost, params]", "columns: [error, ensemble]")
+# A third network, which the row kd teaches; its seeds are others.
+THIRD = (
+    "  nothing: {",
+    "  third: {label: Third, group: Small, network: student, method: {soft_targets: {temperature: 1.0}},"
+    " seeds: [4, 5, 6], sources: [1, 2, 3], teacher: kd#source, generations: 3, published: {}}\n  nothing: {",
+)
+
+
+def test_generations_are_put_together_by_seed(tmp_path: Path) -> None:
+    recipes, store = library(tmp_path, ALONE, GENERATIONS, THIRD), Store(tmp_path / "results")
+    found = plan(recipes, ["small"], "paper")
+    assert found.ensembles.keys() == {("small", "kd"), ("small", "third")}
+    runs = found.ensembles["small", "third"]
+    for seed, run in zip((4, 5, 6), runs, strict=True):
+        assert [(edge, own.name, own.seed) for edge, own in run.sources.items()] == [
+            ("1", "small/large", 1),
+            ("2", "small/kd", seed - 3),
+            ("3", "small/third", seed),
+        ]
+        assert (run.kind, run.ensemble, run.seed) == ("evaluate", 3, seed)
+        assert found.runs[run.key] is run
+    assert len({run.key for run in runs}) == 3
+    for run, error in zip(runs[:2], (28.0, 29.0), strict=True):
+        curve = [{"members": [1, 2, 3], "test_error": error}]
+        store.add(record(run, results=[Result(error, None, None)], curve=curve))
+    ensemble = {line.name: line.ensemble for line in report(recipes, store, tmp_path).lines}["third"]
+    assert ensemble is not None
+    assert (ensemble.size, ensemble.count, ensemble.mean) == (3, 2, 28.5)
+
+
+def test_they_move_no_key_of_a_training(tmp_path: Path) -> None:
+    plain = plan(library(tmp_path / "a"), ["small"], "paper").runs.values()
+    together = plan(library(tmp_path / "b", ALONE, GENERATIONS), ["small"], "paper").runs.values()
+    assert [run.id for run in together if run.kind == "train"] == [run.id for run in plain]
+
+
+UNFIT = {
+    "3 networks, but its chain of single teachers has 2": [ALONE, (GENERATIONS[0], GENERATIONS[1].replace("2", "3"))],
+    "must be 1 or more": [ALONE, (GENERATIONS[0], GENERATIONS[1].replace("2", "0"))],
+    "generation 1 before it is tested on other images": [
+        ALONE,
+        GENERATIONS,
+        ("    label: Large\n", "    label: Large\n    data: {test: all}\n"),
+    ],
+    "needs the column 'ensemble'": [GENERATIONS],
+    "the row has ensembles of 2 seeds": [COLUMN, GENERATIONS],
+}
+
+
+@pytest.mark.parametrize("says", UNFIT)
+def test_generations_that_do_not_go_together_are_refused(tmp_path: Path, says: str) -> None:
+    with pytest.raises(RecipeError, match=rf"table\.yaml:\d+: row kd\.generations: .*{says}"):
+        library(tmp_path, *UNFIT[says])

@@ -18,11 +18,15 @@ import torch
 from bench import registry
 from bench.methods.ab import AB
 from bench.methods.at import AT
+from bench.methods.born_again import CWTM, DKPP
 from bench.methods.cc import CC
+from bench.methods.codistillation import Codistillation
+from bench.methods.conditional import Conditional
 from bench.methods.crd import CRD
 from bench.methods.data_impressions import DataImpressions
 from bench.methods.dkd import DKD
 from bench.methods.dml import DML
+from bench.methods.error_weighted import ErrorWeighted
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
 from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
@@ -100,6 +104,12 @@ CASES = {
     "crd": Case(CRD(weight=0.8, negatives=3, dim=4), teachers=1, taught_by=WIDER),
     "crd-kd": Case(CRD(weight=0.8, kd=1.0, negatives=3, dim=4), teachers=1, taught_by=WIDER),
     "dkd": Case(DKD(temperature=4.0, target=1.0, others=8.0, warmup=0.5), teachers=1),
+    "cwtm": Case(CWTM(), teachers=1),
+    "dkpp": Case(DKPP(), teachers=1),
+    "codistillation": Case(Codistillation(weight=1.0, burn_in=0.4, shards="disjoint"), "simultaneous"),
+    "codistillation-shared": Case(Codistillation(weight=1.0, burn_in=0.4, shards="shared"), "sequential"),
+    "conditional": Case(Conditional(temperature=2.0), teachers=1),
+    "error_weighted": Case(ErrorWeighted(temperature=3.0), teachers=1),
     "data_impressions": Case(DataImpressions(count=6, scalings=(1.0, 0.1), temperature=5.0)),
 }
 

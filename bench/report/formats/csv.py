@@ -49,6 +49,8 @@ def _fields(report: Report, line: ReportRow) -> dict[str, Any]:
     fields |= _attributes(line.training, "training_flops", ("own", "whole"))
     if "ensemble" in report.columns:
         fields |= _attributes(line.ensemble, "ensemble", ("size", "published", "count", "mean", "sd", "difference"))
+    if "train" in report.columns:
+        fields |= _attributes(line.train, "train", ("mean", "sd"))
     if "fidelity" in report.columns:
         own = line.fidelity
         fields["fidelity_n"] = own and own.n
