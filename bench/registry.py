@@ -41,6 +41,7 @@ from bench.networks.small import CNN, MLP, LeNet5
 from bench.networks.vgg import VGG
 from bench.networks.wrn import WRN
 from bench.optimizers import SGD, Adam, Optimizer
+from bench.quantisers import Quantiser, Ternary, Uniform
 from bench.schedules import Constant, Cosine, Decay, Steps
 
 ENGINE_VERSION = 1
@@ -62,6 +63,7 @@ NETWORKS: dict[str, type[Network]] = _by_name(
     ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP
 )
 OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
+QUANTISERS: dict[str, type[Quantiser]] = _by_name(Uniform, Ternary)
 DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
 SETS: dict[str, DatasetInfo] = {info.name: info for info in vars(sets).values() if isinstance(info, DatasetInfo)}
 
@@ -71,6 +73,7 @@ _KINDS: tuple[tuple[type[Any], str, dict[str, Any]], ...] = (
     (Synthesiser, "method", SYNTHESISERS),
     (Network, "network", NETWORKS),
     (Optimizer, "optimizer", OPTIMIZERS),
+    (Quantiser, "weights", QUANTISERS),
     (Decay, "decay", DECAYS),
     (DatasetInfo, "set", SETS),
 )

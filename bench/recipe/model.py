@@ -10,11 +10,12 @@ from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, identity_of_fields
 from bench.methods.base import Method, Synthesiser
 from bench.networks.base import Initial, Network
 from bench.optimizers import Optimizer
+from bench.quantisers import Quantiser
 from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble", "fidelity"]
+Metric = Literal["error", "accuracy", "params", "size", "trcost", "tecost", "iterations", "ensemble", "fidelity"]
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -88,6 +89,7 @@ class Stage:
 
     ``transfer_set`` names a stage that synthesises the images to train on; ``data`` then gives the images to test on.
     A teacher cache changes no number: ``auto`` has one where it pays. ``initial`` is the rule of the initial weights.
+    ``weights`` says how those of each network are represented, None in full precision; it is empty where all are.
 
     A recipe spells each field as it is called here, or as its metadata's ``recipe_key`` says, in a stage, its row or
     its table; ``name`` and ``location`` it does not say.
@@ -102,6 +104,7 @@ class Stage:
     precision: Literal["auto", "float32", "bfloat16", "float64"]
     update: Literal["sequential", "simultaneous", "joint"] | None = field(default=None, metadata=ALWAYS_IN_KEY)
     initial: Initial = INITIAL
+    weights: tuple[Quantiser | None, ...] = ()
     teachers: tuple[Ref, ...] = field(default=(), metadata=_edge("teacher"))
     init: Ref | None = field(default=None, metadata=_edge())
     transfer_set: Ref | None = field(default=None, metadata=_edge())
@@ -119,6 +122,11 @@ class Stage:
     def identity(self) -> dict[str, Any]:
         """What is part of its runs' identity: plain values, ready for JSON. Shared by them: not to be changed."""
         return identity_of_fields(self)
+
+    @property
+    def deployed_weights(self) -> Quantiser | None:
+        """How those of its first network are represented, the one that its row deploys."""
+        return self.weights[0] if self.weights else None
 
     @property
     def synthesises(self) -> bool:

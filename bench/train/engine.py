@@ -105,9 +105,12 @@ class Training:
         trained[0] += [parameter for parameter in job.parts.parameters() if parameter.requires_grad]
         self.optimizers = [stage.optimizer.build(parameters, self.lr) for parameters in trained]
         rounded = devices.leaf_dtype(job.precision, job.device)
-        self.leaves = {network: LeafWeights(network, rounded) for network in job.networks} if rounded else {}
-        for leaves, optimizer in zip(self.leaves.values(), self.optimizers, strict=False):
-            leaves.attach(optimizer)
+        self.leaves = dict[nn.Module, LeafWeights]()
+        represented = stage.weights or (None,) * len(job.networks)
+        for network, optimizer, quantiser in zip(job.networks, self.optimizers, represented, strict=True):
+            if rounded or quantiser:
+                self.leaves[network] = LeafWeights(network, rounded, quantiser)
+                self.leaves[network].attach(optimizer)
         # For one network all updates are the same, and this one has the least to do.
         self.update = UPDATES[stage.update or "simultaneous"]
         frozen = job.teachers if job.caches else ()
@@ -317,6 +320,8 @@ class Training:
         frozen = [b for t in self.job.teachers for b in t.buffers()]
         if not all(torch.equal(a, b) for a, b in zip(self.teacher_buffers, frozen, strict=True)):
             raise AssertionError("a frozen teacher's buffers changed during training")
+        for leaves in self.leaves.values():
+            leaves.deploy()
         tensors = artifacts.of_networks(self.job.networks, self.logits)
         tensors |= artifacts.of_parts(self.job.parts, self.job.method.hands_on)
         answers = sum(flops * images for flops, images in zip(self.teacher_flops, self.answered, strict=True))
