@@ -133,8 +133,8 @@ def cost(table: str | None, *, recount: bool) -> None:
             costs.lookup_bytes(network, weights, *geometry, recount=recount)
         name = ", ".join(_told(part) for part in (network, weights) if part is not None)
         size, flops = bytes_of(network, weights, set_name, costs), cost.macs and forward_flops(cost.macs) / 1e8
-        rows.append([name, set_name, cost.params, size and size / 1e6, cost.macs, flops])
-    headers = ["network", "set", "parameters", "MB", "multiply-adds", "1e8 FLOPs"]
+        rows.append([name, set_name, cost.params, cost.macs, flops, size and size / 1e6])
+    headers = ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs", "MB"]
     print(tabulate(rows, headers, "simple", floatfmt=".4f", intfmt=",", missingval="-"))
     print("".join(f"\n{message}" for message in sorted(uncounted)), end="\n" if uncounted else "")
     costs.write()

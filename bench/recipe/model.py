@@ -15,7 +15,7 @@ from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "size", "trcost", "tecost", "iterations", "ensemble", "fidelity"]
+Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "size", "ensemble", "fidelity"]
 Protocol = Literal["last", "best", "unknown"]
 
 

@@ -16,7 +16,7 @@ from bench.report.verdict import Verdict, judge, judge_cost
 from bench.store import Store
 
 BOTH: tuple[Epoch, ...] = ("last", "best")
-COST_METRICS: tuple[Metric, ...] = ("params", "size", "trcost", "tecost", "iterations")
+COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations", "size")
 
 
 @dataclass(frozen=True)
