@@ -15,6 +15,7 @@ from bench.data import sets
 from bench.data.datasets import DatasetInfo
 from bench.errors import RecipeError
 from bench.methods.ab import AB
+from bench.methods.apprentice import Apprentice
 from bench.methods.at import AT
 from bench.methods.base import Method, Synthesiser
 from bench.methods.cc import CC
@@ -22,6 +23,7 @@ from bench.methods.crd import CRD
 from bench.methods.data_impressions import DataImpressions
 from bench.methods.dkd import DKD
 from bench.methods.dml import DML
+from bench.methods.feature_distillation import FeatureDistillation
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
 from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
@@ -56,7 +58,7 @@ def _by_name(*components: type[C]) -> dict[str, type[C]]:
 
 METHODS: dict[str, type[Method]] = _by_name(
     *(Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint),
-    *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
+    *(FeatureDistillation, Apprentice, FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
 NETWORKS: dict[str, type[Network]] = _by_name(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.cost import Costs, bytes_of, cost_of
 from bench.graph import Run
-from bench.recipe import Table
+from bench.recipe import Data, Table
 from bench.record import Record
 from bench.registry import SETS
 from bench.report.formats.markdown import escape
@@ -63,8 +63,8 @@ logits = network(network.preprocess(images)).logits
 ```
 
 `images` are uint8, (N, {info.size}, {info.size}, {info.channels}). Preprocessing is (pixels / 255 − mean) / deviation,
-with mean {_numbers(data.mean)} and deviation {_numbers(data.std)}, one number a channel. kdbench refuses a folder whose
-digests differ.{_autocast(exported.record)}
+with mean {_numbers(data.mean)} and deviation {_numbers(data.std)}, one number a channel{_reduced(data)}.
+kdbench refuses a folder whose digests differ.{_autocast(exported.record)}
 
 Classes, in the order of the logits: {escape(", ".join(info.shown_names))}.
 
@@ -110,6 +110,12 @@ def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
         "Made by",
         f"kdbench {record.libraries.get('kdbench', 'of an earlier version')}, commit {record.commit or 'unknown'}",
     )
+
+
+def _reduced(data: Data) -> str:
+    """What happens to images after that, where they lose detail."""
+    side = data.resolution
+    return f",\nthen means of squares to {side} by {side} pixels and bilinear interpolation back" if side else ""
 
 
 def _autocast(record: Record) -> str:

@@ -69,6 +69,10 @@ def check_data(data: Data, nodes: dict[str, Node], noun: str) -> None:
     if data.crop_padding >= info.size:
         says = f"must stay below the side of an image, {info.size}: a crop beyond it would show nothing of the image"
         raise fault(nodes["crop_padding"], f"{noun}.crop_padding: {says}")
+    if data.resolution and (data.resolution >= info.size or info.size % data.resolution):
+        sides = ", ".join(str(side) for side in range(1, info.size) if info.size % side == 0)
+        says = f"a side to which images of {info.size} pixels can be reduced ({sides}), got {data.resolution}"
+        raise fault(nodes["resolution"], f"{noun}.resolution: {says}")
     parts = (
         ("train", data.train, info.train),
         ("test", data.test, info.test),

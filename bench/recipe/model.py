@@ -38,6 +38,9 @@ class Data:
 
     ``validation`` is a part of the training images ``train`` that is held out: a run trains on the others and is
     measured on that part, and sees no image of the test set. With it one chooses what no table states.
+
+    ``resolution`` is the side to which images are reduced, and from which they are enlarged to their own again, for the
+    networks that are trained and tested; None leaves them as they are. Teachers see them as they were trained to.
     """
 
     set: str
@@ -49,6 +52,7 @@ class Data:
     mean: tuple[Share, ...]
     std: tuple[Positive, ...]
     validation: Subset | None = None
+    resolution: PositiveInt | None = None
 
     def sizes(self, train: int, test: int, classes: int) -> tuple[int, int]:
         """How many images are trained on and how many tested on, of a set that has so many."""

@@ -94,6 +94,13 @@ TYPES = [
     ),
     ("crop_padding: 4", "crop_padding: true", "row plain.data.crop_padding: expected a whole number, got true", "crop"),
     ("crop_padding: 4", "crop_padding: -1", "row plain.data.crop_padding: must be 0 or more, got -1", "crop_padding"),
+    (
+        "flip: true\n",
+        "flip: true\n  resolution: 12\n",
+        "row plain.data.resolution: a side to which images of 32 pixels can be reduced (1, 2, 4, 8, 16), got 12",
+        "resolution: 12",
+    ),
+    ("flip: true\n", "flip: true\n  resolution: 32\n", "row plain.data.resolution: a side to which", "resolution: 32"),
     ("flip: true", "flip: 1", "row plain.data.flip: expected true or false, got 1", "flip: 1"),
     ("seeds: [1, 2, 3]", "seeds: 3", "seeds: expected a list, got 3", "seeds: 3"),
     ("seeds: [1, 2, 3]", "seeds: [0]", "seeds: must be 1 or more, got 0", "seeds: [0]"),
