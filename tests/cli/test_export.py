@@ -94,6 +94,21 @@ def test_quantised_weights_are_those_that_are_exported_and_teach(project: Path, 
     assert by_name(project)["tiny/vanilla", 1]["versions"]["weights uniform"] == 1
 
 
+def test_images_are_reduced_as_in_training(project: Path, kdbench: Kdbench) -> None:
+    recipe = project / "recipes" / "tiny" / "table.yaml"
+    text = recipe.read_text().replace("method: vanilla,", "method: vanilla, data: {resolution: 8},")
+    recipe.write_text(text, encoding="utf-8")
+    assert kdbench("run", "tiny", "--row", "vanilla", "--seed", "1", "--profile", "paper", "--device", "cpu")[0] == 0
+    assert kdbench("export", "tiny/vanilla#1", "--to", "low")[0] == 0
+    theirs, ours = logits_of(project / "low", "tiny/vanilla#1", "paper")
+    assert torch.equal(ours, theirs)
+    assert bench.load(project / "low").about.resolution == 8
+    assert (
+        "then means of squares to 8 by 8 pixels and bilinear interpolation back"
+        in (project / "low" / "README.md").read_text()
+    )
+
+
 def bytes_of(network: torch.nn.Module) -> int:
     """Two bits each, in buckets of 64 of one tensor with two float32 each."""
     counts = [own.numel() for own in network.parameters()]

@@ -12,6 +12,7 @@ from bench.train import artifacts
 from bench.train import device as devices
 from bench.train.engine import Training
 from bench.train.progress import Stopped
+from tests.operations import READING, Operations
 from tests.told import Told
 from tests.train.tiny import CPU, job, runs_of, train
 
@@ -102,6 +103,17 @@ def test_rounded_leaves_are_those_of_the_quantised_weights(runs, tmp_path, monke
     for name, leaf in leaves.named.items():
         master = training.job.networks[0].get_parameter(name)
         assert torch.equal(leaf, UNIFORM.quantise(master.detach()).to(leaf.dtype)), name
+
+
+@pytest.mark.parametrize("quantiser", QUANTISERS)
+def test_no_value_of_a_step_comes_back_to_the_host(runs, tmp_path, quantiser) -> None:
+    training = Training(job(runs["vanilla"], tmp_path, weights=(quantiser,)))
+    training.begin(0, 1)
+    with Operations() as operations:
+        training.train_loop.run(1)
+    assert operations.names & READING == set()
+    # What a captured step changes is known, so that it can be put back.
+    assert {id(leaf) for leaves in training.leaves.values() for leaf in leaves.tensors} <= {*map(id, training.state())}
 
 
 def test_of_a_group_only_the_network_that_says_so(runs, tmp_path) -> None:
