@@ -124,6 +124,7 @@ def make_job(
         precision=devices.precision(stage.precision, device),
         checkpoint=checkpoint,
         taken=taken,
+        taught_at=[teacher.stage.data.resolution for teacher in run.teachers],
     )
 
 

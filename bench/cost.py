@@ -18,6 +18,7 @@ from bench.files import write_atomic
 from bench.graph import Run, plan, with_sources
 from bench.methods.base import Synthesiser
 from bench.networks.base import Network
+from bench.quantisers import FULL, Quantiser
 from bench.recipe import Library, Row, Table
 from bench.registry import SETS
 
@@ -107,11 +108,23 @@ class CostTable(Protocol):
     def get(self, network: Network, classes: int, channels: int, size: int) -> Cost | None:
         """The cost of a network on images (channels, size, size), or None if it was not counted yet."""
 
+    def get_bytes(self, network: Network, weights: Quantiser, classes: int, channels: int, size: int) -> int | None:
+        """What its parameters take, represented so, or None if that was not counted yet."""
+
 
 def cost_of(network: Network, set_name: str, costs: CostTable) -> Cost | None:
     """The cost of a network on the images of a set; None if it was not counted yet."""
     info = SETS[set_name]
     return costs.get(network, info.classes, info.channels, info.size)
+
+
+def bytes_of(network: Network, weights: Quantiser | None, set_name: str, costs: CostTable) -> int | None:
+    """Bytes of the parameters of a network for the images of a set; None if that was not counted yet."""
+    if weights is not None:
+        info = SETS[set_name]
+        return costs.get_bytes(network, weights, info.classes, info.channels, info.size)
+    cost = cost_of(network, set_name, costs)
+    return None if cost is None else cost.params * FULL // 8
 
 
 def step_macs(run: Run, costs: CostTable) -> tuple[list[int], list[int]] | None:
@@ -260,7 +273,26 @@ class Costs:
         image = {"classes": classes, "channels": channels, "size": size}
         described = {"name": network.name, "params": network.params, **image}
         key = _key(network.name, network.params, classes, channels, size)
-        self._entries[key] = {"network": described, "cost": asdict(cost)}
+        self._entries[key] = {**self._entries.get(key, {}), "network": described, "cost": asdict(cost)}
+
+    def get_bytes(self, network: Network, weights: Quantiser, classes: int, channels: int, size: int) -> int | None:
+        """The remembered bytes of its parameters, or None."""
+        key = _key(network.name, network.params, classes, channels, size)
+        known = (own.get(key, {}).get("bytes", {}) for own in (self._entries, self._shipped))
+        return next((own[name] for own in known if (name := _described(weights.name, weights.params)) in own), None)
+
+    def lookup_bytes(
+        self, network: Network, weights: Quantiser, classes: int, channels: int, size: int, *, recount: bool = False
+    ) -> int:
+        """The remembered bytes, else count them (seconds, and torch) and remember them in memory."""
+        image = classes, channels, size
+        known = None if recount else self.get_bytes(network, weights, *image)
+        if known is None:
+            self.add(network, *image, self.lookup(network, *image))
+            known = weights.num_bytes(dict(network.build(*image).named_parameters()))
+            entry = self._entries[_key(network.name, network.params, *image)]
+            entry["bytes"] = {**entry.get("bytes", {}), _described(weights.name, weights.params): known}
+        return known
 
     def lookup(self, network: Network, classes: int, channels: int, size: int, *, recount: bool = False) -> Cost:
         """The remembered cost, else count it (seconds, and torch) and remember it in memory.
@@ -286,6 +318,8 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
             Cost(**entry["cost"])
             if _key(**entry["network"]) != key:
                 raise ValueError(f"{key!r} describes another network")
+            if not all(isinstance(count, int) for count in entry.get("bytes", {}).values()):
+                raise ValueError(f"{key!r} has bytes that are no whole number")
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CostError(f"{path}: not a table of costs ({error}); delete it, it is counted again") from None
     return entries
@@ -293,5 +327,8 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
 
 def _key(name: str, params: Mapping[str, Any], classes: int, channels: int, size: int) -> str:
     """For example ``resnet(block=basic, depth=32, shortcut=B, width=1.0) 100 classes 3x32x32``."""
-    described = ", ".join(f"{key}={params[key]}" for key in sorted(params))
-    return f"{name}({described}) {classes} classes {channels}x{size}x{size}"
+    return f"{_described(name, params)} {classes} classes {channels}x{size}x{size}"
+
+
+def _described(name: str, params: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={params[key]}' for key in sorted(params))})"

@@ -83,6 +83,7 @@ class Run:
         chosen = {} if stage.initial == INITIAL else {f"initial {stage.initial}": registry.ENGINE_VERSION}
         if not stage.schedule.decay.flat:
             chosen[f"decay {stage.schedule.decay.known_as}"] = stage.schedule.decay.version
+        chosen |= {f"weights {own.known_as}": own.version for own in stage.weights if own is not None}
         return {
             **common,
             f"method {stage.method.known_as}": stage.method.version,

@@ -15,6 +15,7 @@ from bench.data import sets
 from bench.data.datasets import DatasetInfo
 from bench.errors import RecipeError
 from bench.methods.ab import AB
+from bench.methods.apprentice import Apprentice
 from bench.methods.at import AT
 from bench.methods.base import Method, Synthesiser
 from bench.methods.born_again import CWTM, DKPP
@@ -26,6 +27,7 @@ from bench.methods.data_impressions import DataImpressions
 from bench.methods.dkd import DKD
 from bench.methods.dml import DML
 from bench.methods.error_weighted import ErrorWeighted
+from bench.methods.feature_distillation import FeatureDistillation
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
 from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
@@ -45,6 +47,7 @@ from bench.networks.small import CNN, MLP, LeNet5
 from bench.networks.vgg import VGG
 from bench.networks.wrn import WRN
 from bench.optimizers import SGD, Adam, Optimizer
+from bench.quantisers import Quantiser, Ternary, Uniform
 from bench.schedules import Constant, Cosine, Decay, Steps
 
 ENGINE_VERSION = 1
@@ -60,13 +63,14 @@ def _by_name(*components: type[C]) -> dict[str, type[C]]:
 METHODS: dict[str, type[Method]] = _by_name(
     *(Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint),
     *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
-    *(CWTM, DKPP, Codistillation, Conditional, ErrorWeighted),
+    *(CWTM, DKPP, Codistillation, Conditional, ErrorWeighted, FeatureDistillation, Apprentice),
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
 NETWORKS: dict[str, type[Network]] = _by_name(
     ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP
 )
 OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
+QUANTISERS: dict[str, type[Quantiser]] = _by_name(Uniform, Ternary)
 DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
 SETS: dict[str, DatasetInfo] = {info.name: info for info in vars(sets).values() if isinstance(info, DatasetInfo)}
 
@@ -76,6 +80,7 @@ _KINDS: tuple[tuple[type[Any], str, dict[str, Any]], ...] = (
     (Synthesiser, "method", SYNTHESISERS),
     (Network, "network", NETWORKS),
     (Optimizer, "optimizer", OPTIMIZERS),
+    (Quantiser, "weights", QUANTISERS),
     (Decay, "decay", DECAYS),
     (DatasetInfo, "set", SETS),
 )

@@ -26,7 +26,7 @@ def registry_restored() -> Iterator[None]:
     """The registry of components as it was, afterwards: what plug-ins add is gone."""
     from bench import registry
 
-    kinds = ("METHODS", "SYNTHESISERS", "NETWORKS", "OPTIMIZERS", "DECAYS", "SETS", "PLUGINS", "BROKEN")
+    kinds = ("METHODS", "SYNTHESISERS", "NETWORKS", "OPTIMIZERS", "QUANTISERS", "DECAYS", "SETS", "PLUGINS", "BROKEN")
     before = {kind: dict(getattr(registry, kind)) for kind in kinds}
     loaded = set(registry._LOADED)
     try:

@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench import cost
-from bench.cost import Cost, Costs, count, forward_flops, step_flops_per_image
+from bench.cost import Cost, Costs, bytes_of, count, forward_flops, step_flops_per_image
 from bench.errors import CostError
 from bench.networks.base import Network
 from bench.networks.resnet import ResNet
-from bench.registry import NETWORKS
+from bench.quantisers import Uniform
+from bench.recipe import load
+from bench.registry import NETWORKS, SETS
 
 ROOT = Path(__file__).parents[1]
 TABLE = json.loads((ROOT / "results" / "costs.json").read_text(encoding="utf-8"))
@@ -95,6 +97,38 @@ def test_the_kept_table_reads_and_writes_back_as_it_is(tmp_path: Path) -> None:
     assert copy.read_text(encoding="utf-8") == text
     assert "resnet(block=basic, depth=32, shortcut=B, width=1.0) 100 classes 3x32x32" in TABLE
     assert len(TABLE) >= 18
+
+
+def test_the_kept_bytes_are_those_of_every_recipe_with_quantised_weights() -> None:
+    costs, found = Costs.read(ROOT / "results" / "costs.json"), 0
+    for table in load(ROOT / "recipes").tables.values():
+        for stage in (stage for row in table.rows.values() for stage in row.stages):
+            info = SETS[stage.data.set]
+            image = info.classes, info.channels, info.size
+            for network, weights in zip(stage.networks, stage.weights, strict=False):
+                if weights is not None:
+                    parameters = dict(network.build(*image).named_parameters())
+                    assert costs.get_bytes(network, weights, *image) == weights.num_bytes(parameters)
+                    found += 1
+    assert found >= 7
+
+
+def test_bytes_are_counted_once_and_kept_beside_the_cost(tmp_path: Path) -> None:
+    weights, path = Uniform(ends="quantised", bits=2, bucket=256), tmp_path / "costs.json"
+    costs = Costs.read(path)
+    assert bytes_of(resnet(8), weights, "cifar100", costs) is None
+    counted = costs.lookup_bytes(resnet(8), weights, *CIFAR100)
+    cost = costs.lookup(resnet(8), *CIFAR100)
+    costs.add(resnet(8), *CIFAR100, cost)  # counted again, it keeps them
+    costs.write()
+    again = Costs.read(tmp_path / "none.json", path)
+    assert bytes_of(resnet(8), weights, "cifar100", again) == counted
+    assert bytes_of(resnet(8), None, "cifar100", again) == 4 * cost.params
+    # A project of one's own has the shipped network, and other weights of it.
+    more = again.lookup_bytes(resnet(8), replace(weights, bits=4), *CIFAR100)
+    assert counted < more < 4 * cost.params
+    again.write()
+    assert bytes_of(resnet(8), replace(weights, bits=4), "cifar100", Costs.read(tmp_path / "none.json")) == more
 
 
 class Transform(nn.Module):
@@ -260,6 +294,9 @@ NETWORK = {"name": "n", "params": {}, "classes": 1, "channels": 1, "size": 1}
         '{"n": 1}',
         '{"n": {}}',
         json.dumps({"n() 1 classes 1x1x1": {"network": NETWORK, "cost": {"macs": 1}}}),
+        json.dumps(
+            {"n() 1 classes 1x1x1": {"network": NETWORK, "cost": {"macs": 1, "params": 1}, "bytes": {"a": "b"}}}
+        ),
         json.dumps({"other": {"network": NETWORK, "cost": {"macs": 1, "params": 1}}}),
     ],
 )

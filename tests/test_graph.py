@@ -154,6 +154,7 @@ def test_what_a_method_says_changes_its_key(runs: Runs, row: str, change: tuple[
 def test_every_field_of_a_stage_is_in_the_recipe_of_its_run(runs: Runs) -> None:
     # No number, or in the key as sources and seed.
     elsewhere = {"name", "location", "teacher_cache", "teachers", "init", "transfer_set", "seed", "initial"}
+    elsewhere |= {"weights"}  # left out where all are in full precision
     assert set(runs()["kd"].recipe) == {field.name for field in fields(Stage)} - elsewhere | {"kind"}
 
 
@@ -228,6 +229,16 @@ def test_a_version_of_a_set_changes_the_ids_of_those_that_use_it(
     ids_after = ids(runs())
     assert keys(runs()) == keys_before
     assert all((ids_after[row] != ids_before[row]) == (name == "cifar100") for row in ids_before)
+
+
+def test_how_weights_are_represented_and_its_version_are_in_the_id(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    ternary = "    weights: {ternary: {ends: full, threshold: 0.7}}\n"
+    change = PLAIN, PLAIN.replace("    priority", f"{ternary}    priority")
+    assert runs(change)["plain"].key != runs()["plain"].key
+    assert runs(change)["plain"].versions == {**runs()["plain"].versions, "weights ternary": 1}
+    before = runs(change)["plain"].id
+    monkeypatch.setattr(registry.QUANTISERS["ternary"], "version", 2)
+    assert runs(change)["plain"].id != before
 
 
 @pytest.mark.parametrize("name", ["ENGINE_VERSION", "DATA_VERSION"])

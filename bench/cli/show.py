@@ -3,18 +3,21 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from tabulate import tabulate
 
 from bench import verify as verification
 from bench.cli.progress import tell_left_out, tell_unreadable
-from bench.cost import forward_flops
+from bench.component import Component
+from bench.cost import bytes_of, forward_flops
 from bench.errors import RecipeError, StoreError
 from bench.files import write_atomic
 from bench.graph import plan
 from bench.networks.base import Network
 from bench.profiles import Profile
 from bench.project import Project, select
+from bench.quantisers import Quantiser
 from bench.recipe import Library
 from bench.registry import BROKEN, SETS
 from bench.report.render import Format, render
@@ -119,28 +122,34 @@ def cost(table: str | None, *, recount: bool) -> None:
     costs = project.costs()
     chosen = Library({table: library.table(table)}) if table else library
     rows, uncounted = [], set[str]()
-    for network, set_name in _networks(chosen):
+    for network, weights, set_name in _networks(chosen):
         info = SETS[set_name]
         geometry = (info.classes, info.channels, info.size)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             cost = costs.lookup(network, *geometry, recount=recount)
         uncounted |= {str(warning.message) for warning in caught}
-        params = ", ".join(f"{key} {value}" for key, value in network.params.items())
-        flops = None if cost.macs is None else forward_flops(cost.macs) / 1e8
-        rows.append([f"{network.name} ({params})", set_name, cost.params, cost.macs, flops])
-    headers = ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs"]
+        if weights is not None:
+            costs.lookup_bytes(network, weights, *geometry, recount=recount)
+        name = ", ".join(_told(part) for part in (network, weights) if part is not None)
+        size, flops = bytes_of(network, weights, set_name, costs), cost.macs and forward_flops(cost.macs) / 1e8
+        rows.append([name, set_name, cost.params, cost.macs, flops, size and size / 1e6])
+    headers = ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs", "MB"]
     print(tabulate(rows, headers, "simple", floatfmt=".4f", intfmt=",", missingval="-"))
     print("".join(f"\n{message}" for message in sorted(uncounted)), end="\n" if uncounted else "")
     costs.write()
 
 
-def _networks(library: Library) -> Iterable[tuple[Network, str]]:
-    """Every network that a row trains, once for each set."""
+def _told(component: Component) -> str:
+    return f"{component.name} ({', '.join(f'{key} {value}' for key, value in component.params.items())})"
+
+
+def _networks(library: Library) -> Iterable[tuple[Network, Quantiser | None, str]]:
+    """Every network that a row trains, once for each set and each way in which its weights are represented."""
     networks = {}
     for table in library.tables.values():
         for row in table.rows.values():
             for stage in row.stages:
-                for network in stage.networks:
-                    networks[str(network), stage.data.set] = (network, stage.data.set)
+                for network, weights in zip_longest(stage.networks, stage.weights):
+                    networks[str(network), str(weights), stage.data.set] = (network, weights, stage.data.set)
     return networks.values()

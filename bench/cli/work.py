@@ -10,7 +10,7 @@ from bench.cli.folders import make_ready
 from bench.cli.interrupts import interruptible, stop
 from bench.cli.output import needs_a_reader
 from bench.cli.progress import duration, tell_left_out, tell_unreadable, watcher
-from bench.cost import Costs, cost_of, training_flops
+from bench.cost import Costs, bytes_of, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
@@ -109,16 +109,24 @@ def count_missing(costs: Costs, runs: Iterable[Run]) -> None:
     """Count the networks that nobody has counted yet, for the records' FLOPs; without fvcore they stay unknown."""
     networks = {(network, run.stage.data.set) for run in runs for network in run.stage.networks}
     new = [(network, SETS[name]) for network, name in networks if cost_of(network, name, costs) is None]
+    represented = {
+        (network, weights, SETS[run.stage.data.set])
+        for run in runs
+        for network, weights in zip(run.stage.networks, run.stage.weights, strict=False)
+        if weights is not None and bytes_of(network, weights, run.stage.data.set, costs) is None
+    }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             for network, info in new:
                 costs.lookup(network, info.classes, info.channels, info.size)
+            for network, weights, info in represented:
+                costs.lookup_bytes(network, weights, info.classes, info.channels, info.size)
         except CostError:
             return
     for warning in caught:
         print(f"WARNING: {warning.message}")
-    if new:
+    if new or represented:
         costs.write()
 
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.cost import Costs, cost_of
+from bench.cost import Costs, bytes_of, cost_of
 from bench.graph import Run
-from bench.recipe import Table
+from bench.recipe import Data, Table
 from bench.record import Record
 from bench.registry import SETS
 from bench.report.formats.markdown import escape
@@ -63,8 +63,8 @@ logits = network(network.preprocess(images)).logits
 ```
 
 `images` are uint8, (N, {info.size}, {info.size}, {info.channels}). Preprocessing is (pixels / 255 − mean) / deviation,
-with mean {_numbers(data.mean)} and deviation {_numbers(data.std)}, one number a channel. kdbench refuses a folder whose
-digests differ.{_autocast(exported.record)}
+with mean {_numbers(data.mean)} and deviation {_numbers(data.std)}, one number a channel{_reduced(data)}.
+kdbench refuses a folder whose digests differ.{_autocast(exported.record)}
 
 Classes, in the order of the logits: {escape(", ".join(info.shown_names))}.
 
@@ -83,6 +83,7 @@ which licence they are given away: write it here. The images of {info.name} have
 
 def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
     run, record, line = exported.run, exported.record, exported.line
+    network, weights = run.stage.networks[0], run.stage.deployed_weights
     info, result, own = SETS[run.stage.data.set], record.results[0], run.name == f"{exported.table.name}/{line.name}"
     assert result.last_error is not None, "a run that is done has errors"
     yield "Test error, last epoch", f"{result.last_error:.2f} % (accuracy {100 - result.last_error:.2f} %)"
@@ -95,8 +96,11 @@ def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
         yield "Verdict on the row, over all its seeds", f"{line.verdict.word}{reason}"
     if len(record.results) > 1:
         yield "Network", f"the first of {len(record.results)} that were trained together"
-    if cost := cost_of(run.stage.networks[0], info.name, exported.costs):
+    if cost := cost_of(network, info.name, exported.costs):
         yield "Parameters", f"{cost.params:,}"
+        if weights and (size := bytes_of(network, weights, info.name, exported.costs)):
+            params = ", ".join(f"{key} {value}" for key, value in weights.params.items())
+            yield "Weights", f"{weights.name} ({params}): {size:,} bytes as codes; float32 in the file here"
         yield "Multiply-adds an image", "not counted" if cost.macs is None else f"{cost.macs:,}"
     yield "FLOPs of its training, backward included", "not counted" if record.flops is None else f"{record.flops:.3g}"
     yield "Data", f"{info.name}, fingerprint {info.fingerprint}"
@@ -106,6 +110,12 @@ def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
         "Made by",
         f"kdbench {record.libraries.get('kdbench', 'of an earlier version')}, commit {record.commit or 'unknown'}",
     )
+
+
+def _reduced(data: Data) -> str:
+    """What happens to images after that, where they lose detail."""
+    side = data.resolution
+    return f",\nthen means of squares to {side} by {side} pixels and bilinear interpolation back" if side else ""
 
 
 def _autocast(record: Record) -> str:

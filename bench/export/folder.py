@@ -28,7 +28,7 @@ from bench.record import misfit
 from bench.report.table import build
 from bench.train import artifacts
 from bench.train import device as devices
-from bench.train.loader import normalise
+from bench.train.loader import normalise, reduced
 
 WEIGHTS, ABOUT, CARD = "model.safetensors", "kdbench.json", "README.md"
 SCHEMA = 1
@@ -58,6 +58,7 @@ class About:
         record: of the run; its file's name, without suffix.
         test_error: in %, after the last epoch.
         weights: sha256 of the file with the weights.
+        resolution: side to which images are reduced first; None where they are shown as they are.
     """
 
     kdbench: str
@@ -78,6 +79,7 @@ class About:
     record: str
     test_error: float
     weights: str
+    resolution: int | None = None
     schema: int = SCHEMA
 
 
@@ -89,11 +91,13 @@ class Preprocess:
         mean: of each channel, of pixels in 0 to 1.
         std: of each channel.
         dtype: of the network's weights.
+        resolution: side to which images are reduced, before they are enlarged again; None leaves them as they are.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     dtype: torch.dtype = torch.float32
+    resolution: int | None = None
 
     def __call__(self, images: NDArray[Any] | Tensor) -> Tensor:
         """Normalise bytes (N, H, W, C) to (N, C, H, W), on the device that they are on; ValueError for others."""
@@ -104,7 +108,7 @@ class Preprocess:
             )
         rows = (torch.tensor(own, dtype=torch.float32, device=pixels.device) for own in (self.mean, self.std))
         mean, std = (own.repeat(pixels.shape[1] * pixels.shape[2]) for own in rows)
-        return normalise(pixels.permute(0, 3, 1, 2), mean, std, self.dtype)
+        return reduced(normalise(pixels.permute(0, 3, 1, 2), mean, std, self.dtype), self.resolution)
 
 
 def export(project: Project, name: str, profile: Profile, folder: Path) -> About:
@@ -153,6 +157,7 @@ def export(project: Project, name: str, profile: Profile, folder: Path) -> About
         record=record.stem,
         test_error=error,
         weights=hashlib.sha256(weights).hexdigest(),
+        resolution=data.resolution,
     )
     costs = project.costs()
     line = next(line for line in build(library, chosen.table, store, costs).lines if line.name == chosen.rows[0])
@@ -184,7 +189,8 @@ def load(folder: str | Path) -> NetworkModule:
         raise StoreError(f"{folder / WEIGHTS}: cannot be read ({_first_line(error)}); {_AGAIN}") from None
     # The memory format of training: with it, the logits are those of the record to the bit.
     network.to(dtype=dtype, memory_format=torch.channels_last).eval()
-    network.preprocess, network.about = Preprocess(tuple(about.mean), tuple(about.std), dtype), about
+    network.preprocess = Preprocess(tuple(about.mean), tuple(about.std), dtype, about.resolution)
+    network.about = about
     return network  # type: ignore[no-any-return]
 
 

@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     """What a training step is about; everything lies on the device.
 
     Args:
-        images: (B, C, H, W), as the networks are shown them.
+        images: (B, C, H, W), as the students are shown them; teachers may see them in another resolution.
         labels: (B,) class numbers.
         indices: (B,) which images of the training set these are.
         progress: scalar, the share of the run's steps that are done: from 0 up to but not including 1.

@@ -35,6 +35,9 @@ def check_method(stage: Stage, stated: dict[str, Node], noun: str) -> None:
     if needs.group != (count > 1) or not count:
         trains = "trains a group: give a list of two or more networks" if needs.group else "trains one network"
         raise fault(stated["network"], f"{noun} {trains}, got {count}")
+    if len(stage.weights) not in (0, count):
+        says = f"one for each of its {count} networks, {{name: {{...}}}} or full; got {len(stage.weights)}"
+        raise fault(stated["weights"], f"{noun}: 'weights': {says}")
     if needs.group != (stage.update is not None):
         takes = "needs 'update: sequential', 'simultaneous' or 'joint'" if needs.group else "takes no 'update'"
         raise fault(stated.get("update", stated["method"]), f"{noun} {takes}")
@@ -50,7 +53,7 @@ def _check_teachers(stage: Stage, stated: dict[str, Node], noun: str, *, taught:
 
 def _check_synthesis(stage: Stage, stated: dict[str, Node], noun: str) -> None:
     _check_teachers(stage, stated, noun, taught=True, several=False)
-    for key in ("network", "update", "init", "transfer_set"):
+    for key in ("network", "weights", "update", "init", "transfer_set"):
         if key in stated:
             raise fault(stated[key], f"{noun} makes images with its teacher's network: it takes no {key!r}")
     if stage.schedule.iterations is None:
@@ -66,6 +69,10 @@ def check_data(data: Data, nodes: dict[str, Node], noun: str) -> None:
     if data.crop_padding >= info.size:
         says = f"must stay below the side of an image, {info.size}: a crop beyond it would show nothing of the image"
         raise fault(nodes["crop_padding"], f"{noun}.crop_padding: {says}")
+    if data.resolution and (data.resolution >= info.size or info.size % data.resolution):
+        sides = ", ".join(str(side) for side in range(1, info.size) if info.size % side == 0)
+        says = f"a side to which images of {info.size} pixels can be reduced ({sides}), got {data.resolution}"
+        raise fault(nodes["resolution"], f"{noun}.resolution: {says}")
     parts = (
         ("train", data.train, info.train),
         ("test", data.test, info.test),

@@ -113,10 +113,11 @@ def _check_baseline(library: Library, row: Row) -> None:
     other = library.stage(row.baseline)
     if not row.stages[-1].teachers:
         raise RecipeError(f"{row.baseline.location}: row {row.name}.baseline: the row has no teacher to agree with")
-    if (other.networks[0], other.data.set, other.data.test) != (
+    if (other.networks[0], other.data.set, other.data.test, other.data.resolution) != (
         row.stages[-1].networks[0],
         row.stages[-1].data.set,
         row.stages[-1].data.test,
+        row.stages[-1].data.resolution,
     ):
         raise RecipeError(
             f"{row.baseline.location}: row {row.name}.baseline: {row.baseline.row!r} has another network or other test"

@@ -10,11 +10,14 @@ from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, identity_of_fields
 from bench.methods.base import Method, Synthesiser
 from bench.networks.base import Initial, Network
 from bench.optimizers import Optimizer
+from bench.quantisers import Quantiser
 from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
 Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble", "fidelity", "train"]
+Metric = Literal[
+    "error", "accuracy", "params", "trcost", "tecost", "iterations", "size", "ensemble", "fidelity", "train"
+]
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -37,6 +40,9 @@ class Data:
 
     ``validation`` is a part of the training images ``train`` that is held out: a run trains on the others and is
     measured on that part, and sees no image of the test set. With it one chooses what no table states.
+
+    ``resolution`` is the side to which images are reduced, and from which they are enlarged to their own again, for the
+    networks that are trained and tested; None leaves them as they are. Teachers see them as they were trained to.
     """
 
     set: str
@@ -48,6 +54,7 @@ class Data:
     mean: tuple[Share, ...]
     std: tuple[Positive, ...]
     validation: Subset | None = None
+    resolution: PositiveInt | None = None
 
     def sizes(self, train: int, test: int, classes: int) -> tuple[int, int]:
         """How many images are trained on and how many tested on, of a set that has so many."""
@@ -88,6 +95,7 @@ class Stage:
 
     ``transfer_set`` names a stage that synthesises the images to train on; ``data`` then gives the images to test on.
     A teacher cache changes no number: ``auto`` has one where it pays. ``initial`` is the rule of the initial weights.
+    ``weights`` says how those of each network are represented, None in full precision; it is empty where all are.
 
     A recipe spells each field as it is called here, or as its metadata's ``recipe_key`` says, in a stage, its row or
     its table; ``name`` and ``location`` it does not say.
@@ -102,6 +110,7 @@ class Stage:
     precision: Literal["auto", "float32", "bfloat16", "float64"]
     update: Literal["sequential", "simultaneous", "joint"] | None = field(default=None, metadata=ALWAYS_IN_KEY)
     initial: Initial = INITIAL
+    weights: tuple[Quantiser | None, ...] = ()
     teachers: tuple[Ref, ...] = field(default=(), metadata=_edge("teacher"))
     init: Ref | None = field(default=None, metadata=_edge())
     transfer_set: Ref | None = field(default=None, metadata=_edge())
@@ -119,6 +128,11 @@ class Stage:
     def identity(self) -> dict[str, Any]:
         """What is part of its runs' identity: plain values, ready for JSON. Shared by them: not to be changed."""
         return identity_of_fields(self)
+
+    @property
+    def deployed_weights(self) -> Quantiser | None:
+        """How those of its first network are represented, the one that its row deploys."""
+        return self.weights[0] if self.weights else None
 
     @property
     def synthesises(self) -> bool:

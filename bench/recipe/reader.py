@@ -11,6 +11,7 @@ from bench.component import Component
 from bench.errors import RecipeError, UnknownComponent
 from bench.methods.base import Method, Synthesiser
 from bench.networks.base import Network
+from bench.quantisers import Quantiser
 from bench.recipe import blocks, checks
 from bench.recipe.model import (
     STAGE_KEYS,
@@ -207,6 +208,8 @@ class _Reader:
                 values["networks"] = self._networks(item, f"{noun}.network")
             elif key == "teacher":
                 values["teachers"] = self._teachers(item, row)
+            elif key == "weights":
+                values["weights"] = self._weights(item, f"{noun}.weights")
             elif hints[key] == Ref | None:
                 values[key] = self.ref(item, row)
             elif key not in ("data", "method", "schedule", "optimizer"):
@@ -261,6 +264,14 @@ class _Reader:
 
     def _networks(self, node: Node, noun: str) -> tuple[Network, ...]:
         return tuple(self._network(item, noun) for item in blocks.one_or_more(node))
+
+    def _weights(self, node: Node, noun: str) -> tuple[Quantiser | None, ...]:
+        """A representation for each network, or ``full``; nothing where all of them are that."""
+        each = tuple(
+            None if blocks.says(item, "full") else self.component(registry.QUANTISERS, item, noun)
+            for item in blocks.one_or_more(node)
+        )
+        return each if any(each) else ()
 
     def _network(self, node: Node, noun: str) -> Network:
         if isinstance(node, MappingNode):

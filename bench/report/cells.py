@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from bench.cost import CostTable, cost_of, forward_flops, step_macs
+from bench.cost import CostTable, bytes_of, cost_of, forward_flops, step_macs
 from bench.graph import Graph, Run
 from bench.recipe import Cell, Row
 from bench.recipe.model import Metric, Quality
@@ -16,7 +16,7 @@ from bench.report.verdict import Verdict, judge, judge_cost
 from bench.store import Store
 
 BOTH: tuple[Epoch, ...] = ("last", "best")
-COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations")
+COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations", "size")
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,15 @@ def cost_cells(
 ) -> dict[Metric, CostCell]:
     """Published and derived costs of a row, ``run`` being one of its last stage and ``steps`` its training steps.
 
-    Params in millions, trcost and tecost in 1e8 FLOPs an image; ``trcost`` is the forward cost of all networks that a
-    training step runs, teachers among them. What was not counted, or cannot be, is None.
+    Params in millions, size in 1e6 bytes, trcost and tecost in 1e8 FLOPs an image; ``trcost`` is the forward cost of
+    all networks that a training step runs, teachers among them. What was not counted, or cannot be, is None.
     """
     deployed = cost_of(run.stage.networks[0], run.stage.data.set, costs)
+    size = bytes_of(run.stage.networks[0], run.stage.deployed_weights, run.stage.data.set, costs)
     step = step_macs(run, costs)
     derived: dict[Metric, float | None] = {
         "params": None if deployed is None else deployed.params / 1e6,
+        "size": None if size is None else size / 1e6,
         "tecost": None if deployed is None or deployed.macs is None else forward_flops(deployed.macs) / 1e8,
         "trcost": None if step is None else forward_flops(sum(step[0]) + sum(step[1])) / 1e8,
         "iterations": steps,

@@ -13,12 +13,15 @@ ABSENT = "-"
 METRIC_LEGENDS: dict[Quality, str] = {"error": "error in %, lower", "accuracy": "accuracy in %, higher"}
 COST_NAMES: dict[Metric, str] = {
     "params": "Params (M)",
+    "size": "Size (MB)",
     "trcost": "TrCost",
     "tecost": "TeCost",
     "iterations": "Iterations",
 }
 LEGENDS: dict[Metric, str] = {
     "params": "Params: millions of trained parameters of the deployed network.",
+    "size": "Size: 1e6 bytes of the deployed network's parameters, 4 each, or as its weights are represented: codes"
+    " without gaps, and the scales that they need.",
     "trcost": "TrCost: 1e8 FLOPs an image, forward, of all networks that a training step runs (teacher included).",
     "tecost": "TeCost: 1e8 FLOPs an image, forward, of the deployed network.",
     "iterations": "Iterations: training steps of the row's stages, of as many networks as the paper trained; what"

@@ -69,9 +69,10 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class CostCell:
-    """A published cost beside the derived one; params in millions, trcost and tecost in 1e8 FLOPs an image.
+    """A published cost beside the derived one.
 
-    Iterations are those of all networks that the published row trained.
+    Params are in millions, size in 1e6 bytes, trcost and tecost in 1e8 FLOPs an image. Iterations are those of all
+    networks that the published row trained.
     """
 
     published: float | None

@@ -17,7 +17,7 @@ from bench.train import artifacts, checkpoint
 from bench.train import device as devices
 from bench.train.job import Job
 from bench.train.leaves import LeafWeights
-from bench.train.loader import EpochRandomness
+from bench.train.loader import EpochRandomness, reduced
 from bench.train.loop import CapturedLoop, Sums, first_reason
 from bench.train.progress import Coroutine, Progress, Stopped
 from bench.train.results import Outcome, diverged, last_and_best, network_entries
@@ -105,14 +105,18 @@ class Training:
         trained[0] += [parameter for parameter in job.parts.parameters() if parameter.requires_grad]
         self.optimizers = [stage.optimizer.build(parameters, self.lr) for parameters in trained]
         rounded = devices.leaf_dtype(job.precision, job.device)
-        self.leaves = {network: LeafWeights(network, rounded) for network in job.networks} if rounded else {}
-        for leaves, optimizer in zip(self.leaves.values(), self.optimizers, strict=False):
-            leaves.attach(optimizer)
+        self.leaves = dict[nn.Module, LeafWeights]()
+        represented = stage.weights or (None,) * len(job.networks)
+        for network, optimizer, quantiser in zip(job.networks, self.optimizers, represented, strict=True):
+            if rounded or quantiser:
+                self.leaves[network] = LeafWeights(network, rounded, quantiser)
+                self.leaves[network].attach(optimizer)
         self.has_after_step = type(job.method).after_step is not Method.after_step
         # For one network all updates are the same, and this one has the least to do.
         self.update = UPDATES[stage.update or "simultaneous"]
-        frozen = job.teachers if job.caches else ()
-        self.cached = [self._cached(teacher, own) for teacher, own in zip(frozen, job.caches, strict=True)]
+        self.teachers = [*zip(job.teachers, job.taught_at or (None,) * len(job.teachers), strict=True)]
+        frozen = self.teachers if job.caches else ()
+        self.cached = [self._cached(*teacher, own) for teacher, own in zip(frozen, job.caches, strict=True)]
 
         self.sums = Sums(job.device)
         shape = len(job.test), job.setup.classes
@@ -125,18 +129,21 @@ class Training:
         self.teacher_flops = [0.0] * len(self.cached)
         self.next_randomness: tuple[int, EpochRandomness, dict[str, Tensor]] | None = None
 
-    def _cached(self, teacher: nn.Module, cache: LogitsCache) -> CachedTeacher:
+    def _cached(self, teacher: nn.Module, side: int | None, cache: LogitsCache) -> CachedTeacher:
         # On CUDA, where bits are not the same from one process to the next anyway, in the batches of a test.
         batch = TEST_BATCH if self.job.device.type == "cuda" else self.job.stage.schedule.batch
         return CachedTeacher(
-            cache, lambda images: self._forward(teacher, images).logits, self.job.train, min(batch, len(self.job.train))
+            cache,
+            lambda images: self._forward(teacher, reduced(images, side)).logits,
+            self.job.train,
+            min(batch, len(self.job.train)),
         )
 
     # One batch: no value comes back to the host here.
 
     def _train_batch(self, positions: Tensor) -> None:
-        job, batch = self.job, self._batch(positions)
-        teachers = self._taught(batch)
+        job, (batch, whole) = self.job, self._batch(positions)
+        teachers = self._taught(batch, whole)
 
         def outputs(students: Sequence[Output]) -> Outputs:
             return Outputs(students, teachers, job.parts, job.networks, self._forward)
@@ -156,18 +163,22 @@ class Training:
             with torch.no_grad():
                 job.method.after_step(batch, outputs(students))
 
-    def _batch(self, positions: Tensor) -> Batch:
-        """The images at some positions of the epoch's order; also sets the rate and the progress of their step."""
+    def _batch(self, positions: Tensor) -> tuple[Batch, Tensor]:
+        """What stands at positions of the epoch's order, as the students see it, and the images (B, C, H, W) whole.
+
+        Also sets the rate and the progress of their step.
+        """
         images, labels, indices = self.job.train.batch(positions)
         for own in self.schedule:
             own.take(self.train_loop.step)
-        return Batch(images, labels, indices, self.progress, self.draws)
+        seen = reduced(images, self.job.stage.data.resolution)
+        return Batch(seen, labels, indices, self.progress, self.draws), images
 
     @torch.no_grad()
-    def _taught(self, batch: Batch) -> list[Output]:
+    def _taught(self, batch: Batch, whole: Tensor) -> list[Output]:
         if self.cached:
             return [Output(teacher.logits(batch.indices), {}) for teacher in self.cached]
-        return [self._forward(teacher, batch.images) for teacher in self.job.teachers]
+        return [self._forward(teacher, reduced(whole, side)) for teacher, side in self.teachers]
 
     def _forward(self, network: nn.Module, images: Tensor) -> Output:
         leaves = self.leaves.get(network)
@@ -177,7 +188,8 @@ class Training:
 
     @torch.no_grad()
     def _test_batch(self, positions: Tensor) -> None:
-        images, labels, _ = self.job.test.batch(positions)
+        whole, labels, _ = self.job.test.batch(positions)
+        images = reduced(whole, self.job.stage.data.resolution)
         for k, network in enumerate(self.job.networks):
             logits = self._forward(network, images).logits
             self.logits[k].index_copy_(0, positions, logits.to(torch.float16))
@@ -319,6 +331,8 @@ class Training:
         frozen = [b for t in self.job.teachers for b in t.buffers()]
         if not all(torch.equal(a, b) for a, b in zip(self.teacher_buffers, frozen, strict=True)):
             raise AssertionError("a frozen teacher's buffers changed during training")
+        for leaves in self.leaves.values():
+            leaves.deploy()
         tensors = artifacts.of_networks(self.job.networks, self.logits)
         tensors |= artifacts.of_parts(self.job.parts, self.job.method.hands_on)
         answers = sum(flops * images for flops, images in zip(self.teacher_flops, self.answered, strict=True))

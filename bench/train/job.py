@@ -34,6 +34,8 @@ class Job:
         checkpoint: the file of its unfinished state.
         taken: what was loaded from other runs; a checkpoint is resumed only with the same.
         caches: of each teacher's logits; none where the teachers are to run in every step.
+        taught_at: the resolution in which each teacher is shown the images, as it was trained; empty where all of them
+            see them as they are.
     """
 
     id: str
@@ -51,3 +53,4 @@ class Job:
     checkpoint: Path
     taken: dict[str, dict[str, str]]
     caches: Sequence[LogitsCache] = ()
+    taught_at: Sequence[int | None] = ()

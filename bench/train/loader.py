@@ -146,6 +146,19 @@ def crop(padded: Tensor, source: Tensor, top: Tensor, left: Tensor, size: int) -
     return windows[source, top, left].permute(0, 3, 1, 2)
 
 
+def reduced(images: Tensor, side: int | None) -> Tensor:
+    """Images (B, C, H, W) as a sensor of ``side`` by ``side`` pixels would have seen them, in the size that they have.
+
+    Means of equal squares, enlarged by bilinear interpolation. Both are linear, so it does not matter that the images
+    are normalised. None leaves them as they are.
+    """
+    if side is None:
+        return images
+    small = torch.nn.functional.avg_pool2d(images, images.shape[2] // side)
+    large = torch.nn.functional.interpolate(small, images.shape[2:], mode="bilinear", align_corners=False)
+    return large.contiguous(memory_format=torch.channels_last)
+
+
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """``(images / 255 - mean) / std`` of uint8 (B, C, H, W), computed in float32.
 

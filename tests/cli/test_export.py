@@ -76,6 +76,45 @@ def test_on_real_images_too(project: Path, kdbench: Kdbench, data_root: Path) ->
     assert told == (bench.load(project / "student").about.precision == "bfloat16")
 
 
+def test_quantised_weights_are_those_that_are_exported_and_teach(project: Path, kdbench: Kdbench) -> None:
+    recipe = project / "recipes" / "tiny" / "table.yaml"
+    weights = "weights: {uniform: {ends: quantised, bits: 2, bucket: 64}}"
+    text = recipe.read_text().replace("method: vanilla,", f"method: vanilla, {weights},")
+    recipe.write_text(text, encoding="utf-8")
+    code, _, err = kdbench("run", "tiny", "--row", "kd", "--seed", "1", "--profile", "paper", "--device", "cpu")
+    assert code == 0, err
+    assert kdbench("export", "tiny/vanilla#1", "--to", "small")[0] == 0
+    theirs, ours = logits_of(project / "small", "tiny/vanilla#1", "paper")
+    assert torch.equal(ours, theirs)
+    loaded = bench.load(project / "small")
+    assert all(len(own.unique()) <= 4 for name, own in loaded.named_parameters() if own.numel() <= 64)
+    size = bytes_of(loaded)
+    card = (project / "small" / "README.md").read_text()
+    assert f"| Weights | uniform (ends quantised, bits 2, bucket 64): {size:,} bytes as codes" in card
+    assert by_name(project)["tiny/vanilla", 1]["versions"]["weights uniform"] == 1
+
+
+def test_images_are_reduced_as_in_training(project: Path, kdbench: Kdbench) -> None:
+    recipe = project / "recipes" / "tiny" / "table.yaml"
+    text = recipe.read_text().replace("method: vanilla,", "method: vanilla, data: {resolution: 8},")
+    recipe.write_text(text, encoding="utf-8")
+    assert kdbench("run", "tiny", "--row", "vanilla", "--seed", "1", "--profile", "paper", "--device", "cpu")[0] == 0
+    assert kdbench("export", "tiny/vanilla#1", "--to", "low")[0] == 0
+    theirs, ours = logits_of(project / "low", "tiny/vanilla#1", "paper")
+    assert torch.equal(ours, theirs)
+    assert bench.load(project / "low").about.resolution == 8
+    assert (
+        "then means of squares to 8 by 8 pixels and bilinear interpolation back"
+        in (project / "low" / "README.md").read_text()
+    )
+
+
+def bytes_of(network: torch.nn.Module) -> int:
+    """Two bits each, in buckets of 64 of one tensor with two float32 each."""
+    counts = [own.numel() for own in network.parameters()]
+    return -(-sum(2 * n + 64 * -(-n // 64) for n in counts) // 8)
+
+
 def test_what_is_loaded_is_in_evaluation_mode_and_says_what_it_is(exported: Path) -> None:
     network = bench.load(exported)
     assert not network.training

@@ -124,10 +124,33 @@ def test_survey_in_each_format(kdbench: Kdbench, form: str) -> None:
 def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench) -> None:
     code, out, _ = kdbench("cost", "ffdwv-table3")
     assert code == 0
-    assert [line.split()[-4:] for line in out.splitlines()[2:4]] == [
-        ["cifar100", "472,756", "69,130,496", "1.3826"],
-        ["cifar100", "1,736,564", "253,155,584", "5.0631"],
+    assert [line.split()[-5:] for line in out.splitlines()[2:4]] == [
+        ["cifar100", "472,756", "69,130,496", "1.3826", "1.8910"],
+        ["cifar100", "1,736,564", "253,155,584", "5.0631", "6.9463"],
     ]
+
+
+def test_cost_counts_what_quantised_weights_take_and_the_report_shows_it(project: Path, kdbench: Kdbench) -> None:
+    recipe = project / "recipes" / "tiny" / "table.yaml"
+    weights = "weights: {uniform: {ends: quantised, bits: 4, bucket: 256}}"
+    text = recipe.read_text().replace("columns: [error, trcost, tecost]", "columns: [error, size]")
+    recipe.write_text(text.replace("method: vanilla,", f"method: vanilla, {weights},"), encoding="utf-8")
+    code, out, err = kdbench("cost", "tiny")
+    assert code == 0, err
+    named = [line for line in out.splitlines() if line.startswith("resnet")]
+    quantised = [line for line in named if "uniform (ends quantised, bits 4, bucket 256)" in line]
+    full = [line for line in named if "uniform" not in line]
+    assert (len(quantised), len(full)) == (1, 1)
+    parameters = int(full[0].split()[-4].replace(",", ""))
+    small, large = float(quantised[0].split()[-1]), float(full[0].split()[-1])
+    assert large == pytest.approx(parameters * 4 / 1e6, abs=1e-4)
+    # Half a byte each, and eight for every bucket; most tensors fill their last one in part.
+    assert parameters / 2 + 8 * parameters / 256 < small * 1e6 < parameters
+    report = kdbench("report", "tiny", "--format", "csv")[1].splitlines()
+    column = report[0].split(",").index("size_derived")
+    sizes = {line.split(",")[1]: float(line.split(",")[column]) for line in report[1:]}
+    assert sizes["vanilla"] == pytest.approx(small, abs=1e-4)
+    assert sizes["kd"] == sizes["dml"] == pytest.approx(large, abs=1e-4)
 
 
 def test_similarity_prints_a_small_set_whole(kdbench: Kdbench) -> None:

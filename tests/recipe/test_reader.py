@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import RecipeError
+from bench.quantisers import Ternary
 from bench.recipe import Cell, Ref, Subset, Table
 from bench.recipe.reader import digest_of, read_table
 from bench.schedules import Cosine, Steps
@@ -38,6 +39,8 @@ def fault_of(folder: Path, text: str) -> tuple[str, str]:
     assert found, message
     return found[2], (text.splitlines() or [""])[int(found[1]) - 1].strip()
 
+
+TERNARY = "{ternary: {ends: full, threshold: 0.7}}"
 
 # (what to replace, by what, the message, the line at which it must be)
 KEYS = [
@@ -91,6 +94,13 @@ TYPES = [
     ),
     ("crop_padding: 4", "crop_padding: true", "row plain.data.crop_padding: expected a whole number, got true", "crop"),
     ("crop_padding: 4", "crop_padding: -1", "row plain.data.crop_padding: must be 0 or more, got -1", "crop_padding"),
+    (
+        "flip: true\n",
+        "flip: true\n  resolution: 12\n",
+        "row plain.data.resolution: a side to which images of 32 pixels can be reduced (1, 2, 4, 8, 16), got 12",
+        "resolution: 12",
+    ),
+    ("flip: true\n", "flip: true\n  resolution: 32\n", "row plain.data.resolution: a side to which", "resolution: 32"),
     ("flip: true", "flip: 1", "row plain.data.flip: expected true or false, got 1", "flip: 1"),
     ("seeds: [1, 2, 3]", "seeds: 3", "seeds: expected a list, got 3", "seeds: 3"),
     ("seeds: [1, 2, 3]", "seeds: [0]", "seeds: must be 1 or more, got 0", "seeds: [0]"),
@@ -556,6 +566,16 @@ def test_a_decay_by_name_replaces_the_tables_steps_and_the_other_way_round(tmp_p
         (KD, f"    hypothesis_of: large\n    unscored: x\n{KD}", "row kd.hypothesis_of: 'large' has no verdict"),
         (KD, f"    bounded_by: large\n{KD}", "row kd.bounded_by: 'kd' has no verdict"),
         (PLAIN_METHOD, f"    bounded_by: kd\n{PLAIN_METHOD}", "row plain.bounded_by: 'kd' has a verdict of its own"),
+        (
+            PLAIN_METHOD,
+            f"    weights: [full, {TERNARY}]\n{PLAIN_METHOD}",
+            "row plain: method 'vanilla': 'weights': one for each of its 1 networks, {name: {...}} or full; got 2",
+        ),
+        (
+            PLAIN_METHOD,
+            f"    weights: {{uniform: {{ends: full, bits: 32, bucket: 256}}}}\n{PLAIN_METHOD}",
+            "row plain.weights.uniform: bits: at most 16, got 32; without 'weights' they are float32",
+        ),
     ],
 )
 def test_what_does_not_fit_together(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -587,6 +607,15 @@ def test_initial_weights_are_a_choice_of_table_and_row(tmp_path: Path) -> None:
     rows = table_of(tmp_path, changed(text, (PLAIN_METHOD, f"    initial: he_all\n{PLAIN_METHOD}"))).rows
     assert (rows["plain"].stages[0].initial, rows["large"].stages[0].initial) == ("he_all", "framework")
     assert table_of(tmp_path, SMALL).rows["plain"].stages[0].initial == "he_fan_out"
+
+
+def test_weights_are_represented_as_a_row_or_a_stage_says(tmp_path: Path) -> None:
+    text = changed(SMALL, (PLAIN_METHOD, f"    weights: {TERNARY}\n{PLAIN_METHOD}"))
+    (stage,) = table_of(tmp_path, text).rows["plain"].stages
+    assert stage.weights == (stage.deployed_weights,) == (Ternary(ends="full", threshold=0.7),)
+    assert stage.identity["weights"] == [{"name": "ternary", "params": {"ends": "full", "threshold": 0.7}}]
+    whole = table_of(tmp_path, changed(SMALL, (PLAIN_METHOD, f"    weights: full\n{PLAIN_METHOD}"))).rows["plain"]
+    assert whole.stages[0].identity == table_of(tmp_path, SMALL).rows["plain"].stages[0].identity
 
 
 def test_a_length_in_the_other_unit_replaces_the_tables(tmp_path: Path) -> None:

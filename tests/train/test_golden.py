@@ -17,6 +17,7 @@ import torch
 
 from bench import registry
 from bench.methods.ab import AB
+from bench.methods.apprentice import Apprentice
 from bench.methods.at import AT
 from bench.methods.born_again import CWTM, DKPP
 from bench.methods.cc import CC
@@ -27,6 +28,7 @@ from bench.methods.data_impressions import DataImpressions
 from bench.methods.dkd import DKD
 from bench.methods.dml import DML
 from bench.methods.error_weighted import ErrorWeighted
+from bench.methods.feature_distillation import FeatureDistillation
 from bench.methods.ffdwv import FFDWV, FFDWVUniformControl
 from bench.methods.fitnet import FitNet
 from bench.methods.fsp import FSP
@@ -90,6 +92,8 @@ CASES = {
     "hint": Case(Hint(hint=("stage2.middle",), guided=("stage2.middle",), channels=((8, 8),)), teachers=1),
     "kd_decay": Case(DecayingKD(temperature=3.0, start=4.0, end=1.0), teachers=1),
     "fitnet": Case(FitNet(weight=10.0, layer="stage2"), teachers=1, taught_by=WIDER),
+    "feature_distillation": Case(FeatureDistillation(weight=10.0, layer="stage2"), teachers=1),
+    "apprentice": Case(Apprentice(teacher=1.0, student=0.5, distillation=0.5), "joint"),
     "at": Case(AT(weight=100.0), teachers=1, taught_by=WIDER),
     "sp": Case(SP(weight=30.0), teachers=1, taught_by=WIDER),
     "cc": Case(CC(weight=0.02, dim=4), teachers=1, taught_by=WIDER),
