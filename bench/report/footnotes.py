@@ -132,7 +132,8 @@ def _resolve(owner: object, path: str) -> Any:
     value = getattr(owner, STAGE_KEYS.get(head, head), None)
     for name in tail:
         if isinstance(value, tuple):
-            value = value[0]
+            # A stage in full precision has no weights to tell of.
+            value = next(iter(value), None)
         # A component may be spelled out (optimizer.sgd.weight_decay) or not (method.temperature).
         if isinstance(value, Component) and name == value.name:
             continue
