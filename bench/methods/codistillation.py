@@ -32,7 +32,11 @@ class Codistillation(Method):
 
     name: ClassVar[str] = "codistillation"
     needs: ClassVar[Needs] = Needs(group=True)
-    knowledge: ClassVar[Knowledge | None] = Knowledge("soft labels", "output", "mutual")
+
+    @property
+    def distilled(self) -> Knowledge:
+        """What it distils, on which images."""
+        return Knowledge("soft labels", "output", f"mutual, on {self.shards} images")
 
     def parts(self, setup: Setup) -> "nn.Module":
         """Which network each training image belongs to, (n,)."""
