@@ -22,7 +22,9 @@ def planned(recipes: Path) -> dict[tuple[str, str], str]:
     """The name of every run of a folder of recipes, by key and id."""
     library = recipe.load(recipes)
     graphs = [plan(library, library.tables, profile) for profile in ("paper", "short")]
-    return {(run.key, run.id): run.name for graph in graphs for run in graph.runs.values()}
+    measured = [run for graph in graphs for own in graph.fidelities.values() for pair in own.values() for run in pair]
+    runs = [*(run for graph in graphs for run in graph.runs.values()), *(run for run in measured if run is not None)]
+    return {(run.key, run.id): run.name for run in runs}
 
 
 def grown(kind: type[Any]) -> type[Any]:
