@@ -11,7 +11,7 @@ from bench.project import Project
 from bench.report.audit import Finding
 from bench.report.audit import audit as findings_of
 from bench.report.coverage import coverage as coverage_of
-from bench.report.formats.text import LINE_WIDTH
+from bench.report.formats.fit import LINE_WIDTH
 
 HEADERS = ("paper", "published", "with verdict", "no runs yet", "no verdict", "waiting", "claims", "tested")
 PAPER_WIDTH = 38

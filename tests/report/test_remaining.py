@@ -7,8 +7,7 @@ from bench.graph import Graph, Run, plan
 from bench.record import Result
 from bench.report import remaining as module
 from bench.report.details import details
-from bench.report.html.write import left
-from bench.report.remaining import Remaining, devices_here, held_locks, remaining, state_of
+from bench.report.remaining import Remaining, devices_here, held_locks, left, remaining, state_of
 from bench.store import Store
 from tests import handmade
 from tests.report.pages import FakeCosts
