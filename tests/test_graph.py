@@ -361,7 +361,7 @@ def test_a_plan_lists_sources_before_what_takes_from_them() -> None:
 
 def test_the_most_valuable_runs_come_first() -> None:
     first = [(run.name, run.seed) for run in PAPER.by_priority()[:6]]
-    pair = ["ffdwv-table2/resnet32-cifar100", "ffdwv-table2/resnet32-ffdwv-cifar100"]
+    pair = ["ffdwv-table2/resnet32-cifar100", "ffdwv-table2/ffdwv-resnet32-cifar100"]
     assert first == [(name, seed) for seed in (1, 2, 3) for name in pair]
 
 
