@@ -25,6 +25,7 @@ from bench.report.table import build
 from bench.run import left_out, todo, with_missing_sources
 from bench.store import UNSEALED_RECORDS
 
+LEAST_TITLE = 20
 ROW_STATES: tuple[State, ...] = ("done", "diverged", "running", "missing")
 
 
@@ -41,7 +42,15 @@ def tables(*, names_only: bool) -> None:
         runs = plan(library, [name], "paper").runs.values()
         done = sum(store.current_record(run) is not None for run in runs)
         rows.append([name, len(table.rows), f"{done}/{len(runs)}", table.title])
-    print(tabulate(rows, ["table", "rows", "paper runs done", "title"], "simple"))
+    headers = ["table", "rows", "paper runs done", "title"]
+    # Titles have what the other columns leave them, if that is something.
+    others = max(map(len, library.tables)) + len("      rows  paper runs done    ")
+    columns = width()
+    room = None if columns is None else columns - others
+    if room is not None and room < LEAST_TITLE:
+        rows, headers = [row[:-1] for row in rows], headers[:-1]
+    widths = [None] * 3 + [room]
+    print(tabulate(rows, headers, "simple", maxcolwidths=widths[: len(headers)], break_long_words=False))
 
 
 def rows(table: str, *, names_only: bool) -> None:
