@@ -274,6 +274,7 @@ MADE = (
     "results/site",
     "results/artifacts",
     "results/checkpoints",
+    "results/locks",
     "build",
     "data",
     ".venv",

@@ -5,8 +5,8 @@ from dataclasses import asdict, astuple
 from textwrap import TextWrapper
 from typing import Literal
 
-from tabulate import tabulate
-
+from bench.cli.output import width
+from bench.cli.tables import table
 from bench.project import Project
 from bench.report.audit import Finding
 from bench.report.audit import audit as findings_of
@@ -33,7 +33,9 @@ def audit(table: str | None, form: Literal["text", "json"]) -> None:
 
 def _told(finding: Finding) -> str:
     numbers = ", ".join(f"{name} {number:g}" for name, number in finding.numbers.items())
-    sentence = TextWrapper(LINE_WIDTH, initial_indent="  ", subsequent_indent="  ").fill(finding.sentence)
+    sentence = TextWrapper(min(LINE_WIDTH, width() or LINE_WIDTH), initial_indent="  ", subsequent_indent="  ").fill(
+        finding.sentence
+    )
     return f"{finding.rule}: {finding.cell} ({numbers})\n{sentence}"
 
 
@@ -41,5 +43,4 @@ def coverage() -> None:
     """Print how many numbers of each paper there are, and how many of them have a verdict."""
     project = Project.find()
     covered = coverage_of(project.library(), project.store(), project.costs())
-    widths = [PAPER_WIDTH, *[None] * (len(HEADERS) - 1)]
-    print(tabulate([astuple(paper) for paper in covered], HEADERS, "simple", maxcolwidths=widths))
+    print(table(HEADERS, [astuple(paper) for paper in covered], PAPER_WIDTH))

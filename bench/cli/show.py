@@ -9,6 +9,7 @@ from tabulate import tabulate
 from bench import verify as verification
 from bench.cli.output import width
 from bench.cli.progress import duration, tell_left_out, tell_unreadable
+from bench.cli.tables import table as fitted_table
 from bench.cost import forward_flops
 from bench.errors import RecipeError, StoreError
 from bench.files import write_atomic
@@ -64,13 +65,8 @@ def rows(table: str, *, names_only: bool) -> None:
     paper, store, costs, here = plan(library, [table], "paper"), project.store(), project.costs(), devices_here()
     found = remaining_rows(library.table(table), paper, store, costs, here)
     shown = [state for state in ROW_STATES if state != "diverged" or any("diverged" in each.seeds for each in found)]
-    print(
-        tabulate(
-            [[each.row, each.planned, *(_seeds(each, state) for state in shown), _left(each)] for each in found],
-            ["row", "seeds", *shown, "time left"],
-            "simple",
-        )
-    )
+    lines = [[each.row, each.planned, *(_seeds(each, state) for state in shown), _left(each)] for each in found]
+    print(fitted_table(["row", "seeds", *shown, "time left"], lines))
     print(f"\n{left(remaining(paper.runs.values(), store, costs, here), ', '.join(here), table)}")
 
 

@@ -2,9 +2,8 @@
 
 import time
 
-from tabulate import tabulate
-
 from bench.cli.progress import duration
+from bench.cli.tables import table
 from bench.project import Project
 from bench.running import Running, running
 
@@ -19,7 +18,7 @@ def status() -> None:
         print("nothing runs now")
         return
     headers = ["run", "profile", "epoch", "done", "time left", "process"]
-    print(tabulate([_line(run) for run in runs], headers, "simple", disable_numparse=True))
+    print(table(headers, [_line(run) for run in runs]))
 
 
 def _line(run: Running) -> list[str]:

@@ -75,7 +75,10 @@ def test_a_report_fits_the_columns_that_there_are(kdbench: Kdbench, monkeypatch:
     for columns in (100, 80, 44):
         monkeypatch.setenv("COLUMNS", str(columns))
         assert max(map(len, kdbench("report", "efficiency")[1].splitlines())) <= columns
-        assert max(map(len, kdbench("list")[1].splitlines())) <= max(columns, 48)
+        for command in (["coverage"], ["list", "efficiency"], ["list"]):
+            room = max(columns, 48) if command == ["list"] else columns
+            said = kdbench(*command)[1].partition("\n\n")[0]
+            assert max(map(len, said.splitlines())) <= room, command
     for columns in ("", "0", "wide"):
         monkeypatch.setenv("COLUMNS", columns)
         assert kdbench("report", "efficiency")[1] == full

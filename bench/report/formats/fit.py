@@ -45,7 +45,8 @@ def dispensable(columns: Columns, width: int) -> tuple[str, ...]:
 
 def fit(columns: Columns, width: int | None) -> tuple[Columns, list[int]] | None:
     """The columns with their widths, groups apart if they must be; None if they do not fit so either."""
-    for tried in (columns, columns.headed()):
+    headed = columns.headed()
+    for tried in (columns, headed) if any(headed.groups) else (headed,):
         widths = _widths(tried, width)
         if widths is not None:
             return tried, widths

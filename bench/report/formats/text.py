@@ -59,10 +59,14 @@ def _lines(entry: Entry) -> tuple[str, ...]:
 
 
 def _grid(grid: Grid, width: int | None) -> str:
-    columns = _columns(grid)
-    fitted = fit(columns, width)
-    table = _tabulated(*fitted) if fitted else "\n".join(_stacked(columns, width or LINE_WIDTH))
+    table = in_columns(_columns(grid), width)
     return f"{_paragraph(f'{escape(grid.title)}:', width)}\n{table}" if grid.title else table
+
+
+def in_columns(columns: Columns, width: int | None) -> str:
+    """A table that is no wider than the terminal; where its columns cannot be, each row is a list."""
+    fitted = fit(columns, width)
+    return _tabulated(*fitted) if fitted else "\n".join(_stacked(columns, width or LINE_WIDTH))
 
 
 def _tabulated(columns: Columns, widths: Sequence[int]) -> str:
