@@ -264,7 +264,7 @@ def test_the_teacher_of_one_table_is_a_row_of_the_other() -> None:
 
 @pytest.mark.parametrize("network", ["resnet32", "resnet110"])
 def test_rows_that_say_the_same_in_two_tables_share_their_runs(network: str) -> None:
-    here = PAPER.rows["ffdwv-table2", f"{network}-ffdwv-cifar100"]
+    here = PAPER.rows["ffdwv-table2", f"ffdwv-{network}-cifar100"]
     there = PAPER.rows["ffdwv-table3", f"ffdwv-{network}"]
     assert [run.id for run in here.values()] == [run.id for run in there.values()]
     assert all(here[seed] is there[seed] for seed in here)
