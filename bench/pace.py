@@ -55,7 +55,7 @@ class Pace:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the run ends; None before its tenth step."""
+        """Until the run ends; None before its tenth step, or its first epoch."""
         if self.told is not None:
             seconds, when = self.told
             return max(0.0, seconds - (time.monotonic() - when))
