@@ -12,6 +12,7 @@ from bench.executors.choose import num_at_once
 from bench.export import folder as exports
 from bench.export.folder import About, load
 from bench.graph import Run
+from bench.pace import Session
 from bench.profiles import Profile
 from bench.project import Project, select
 from bench.record import Record
@@ -65,7 +66,7 @@ def run(
         KdbenchError: anything that a person can mend.
     """
     project, chosen_device = Project.find(data), devices.choose(device)
-    library, store = project.library(), project.store()
+    library, store, costs = project.library(), project.store(), project.costs()
     chosen = select(library, name, profile, rows, seeds)
     tell_unreadable(library, [chosen.table])
     runs = todo(chosen.needed, store)
@@ -73,8 +74,8 @@ def run(
     tell_left_out(left_out(chosen.needed, store))
     if runs or measured:
         each = num_at_once(at_once, chosen_device, len(runs))
-        executor = work.begin(project, store, project.costs(), chosen.needed, runs, [chosen_device], each)
-        with watcher() as watch:
+        executor = work.begin(project, store, costs, chosen.needed, runs, [chosen_device], each)
+        with watcher(Session([*runs, *measured], costs, library)) as watch:
             summary = walk([*runs, *measured], executor, watch)
         if summary.ended == "interrupted":
             raise KeyboardInterrupt

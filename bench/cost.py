@@ -87,18 +87,19 @@ def _synthesised(run: Run) -> int:
 
 def images_shown(run: Run, epochs: int | None = None) -> int:
     """How many images a run, or its first epochs, shows to its networks; repeats count."""
-    whole, rest = divmod(steps_taken(run, epochs), _steps_per_epoch(run))
+    whole, rest = divmod(steps_taken(run, epochs), steps_per_epoch(run))
     return whole * images_of(run, "train") + rest * run.stage.schedule.batch
 
 
 def steps_taken(run: Run, epochs: int | None = None) -> int:
     """How many training steps a run, or its first epochs, take; its last epoch may be cut short."""
-    per_epoch = _steps_per_epoch(run)
+    per_epoch = steps_per_epoch(run)
     steps = run.stage.schedule.steps(per_epoch)
     return steps if epochs is None else min(steps, epochs * per_epoch)
 
 
-def _steps_per_epoch(run: Run) -> int:
+def steps_per_epoch(run: Run) -> int:
+    """How many training steps show every image once."""
     return -(-images_of(run, "train") // run.stage.schedule.batch)
 
 

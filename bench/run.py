@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from bench.graph import Graph, Run
 from bench.record import Record
+from bench.running import telling
 from bench.store import Store
 from bench.train.progress import Progress
 
@@ -230,7 +231,8 @@ class _Walk:
             self.watcher.skip(run, why)
         else:
             progress = self.watcher.begin(run, self.number[run.key], len(self.number))
-            self.executor.submit(run, progress, self.deadline)
+            told = lock.enter_context(telling(self.store.root, run, progress))
+            self.executor.submit(run, told, self.deadline)
 
 
 def _obstacle(run: Run, planned: int, store: Store) -> str | None:

@@ -47,7 +47,12 @@ class Tried(NamedTuple):
 def kdbench(*words: str) -> str:
     """What a command prints in the repository."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "bench", *words], cwd=REPO, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-m", "bench", *words],
+        cwd=REPO,
+        env={name: value for name, value in os.environ.items() if name != "COLUMNS"},  # its full width
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout
 
@@ -269,6 +274,7 @@ MADE = (
     "results/site",
     "results/artifacts",
     "results/checkpoints",
+    "results/locks",
     "build",
     "data",
     ".venv",

@@ -275,7 +275,7 @@ def test_the_teacher_of_one_table_is_a_row_of_the_other() -> None:
 
 @pytest.mark.parametrize("network", ["resnet32", "resnet110"])
 def test_rows_that_say_the_same_in_two_tables_share_their_runs(network: str) -> None:
-    here = PAPER.rows["ffdwv-table2", f"{network}-ffdwv-cifar100"]
+    here = PAPER.rows["ffdwv-table2", f"ffdwv-{network}-cifar100"]
     there = PAPER.rows["ffdwv-table3", f"ffdwv-{network}"]
     assert [run.id for run in here.values()] == [run.id for run in there.values()]
     assert all(here[seed] is there[seed] for seed in here)
@@ -372,7 +372,7 @@ def test_a_plan_lists_sources_before_what_takes_from_them() -> None:
 
 def test_the_most_valuable_runs_come_first() -> None:
     first = [(run.name, run.seed) for run in PAPER.by_priority()[:6]]
-    pair = ["ffdwv-table2/resnet32-cifar100", "ffdwv-table2/resnet32-ffdwv-cifar100"]
+    pair = ["ffdwv-table2/resnet32-cifar100", "ffdwv-table2/ffdwv-resnet32-cifar100"]
     assert first == [(name, seed) for seed in (1, 2, 3) for name in pair]
 
 

@@ -9,6 +9,7 @@ from bench.errors import StoreError
 from bench.files import sha256, write_atomic
 from bench.graph import Graph, Run, plan
 from bench.run import left_out, todo, walk
+from bench.running import running
 from bench.store import Store
 from tests.handmade import library, record
 
@@ -173,7 +174,7 @@ class Pretended:
         run, progress = self.going.pop()
         self.during(run)
         self.said.append(("ends", run))
-        progress.append(run)
+        progress.warn(run)
         done(self.store, run)
         return run, self.store.current_record(run)
 
@@ -191,7 +192,10 @@ class Silent:
 
     def begin(self, run, number, count):
         self.begun.append((run, number, count))
-        return self.told
+        return self
+
+    def warn(self, run):
+        self.told.append(run)
 
     def end(self, run, record):
         self.ended.append(run)
@@ -226,6 +230,14 @@ def test_one_at_a_time_is_the_order_of_the_list(graph: Graph, store: Store) -> N
     assert watcher.begun == [(run, number, len(runs)) for number, run in enumerate(runs, 1)]
     assert [record.key for record in summary.records] == [run.key for run in runs]
     assert (summary.left, summary.ended, executor.stopped) == ([], "done", 1)
+
+
+def test_a_run_tells_other_terminals_of_itself_while_it_goes_on(graph: Graph, store: Store) -> None:
+    told = []
+    executor = Pretended(store, places=2, during=lambda run: told.append([each.name for each in running(store.root)]))
+    walk(rows(graph, "large"), executor, Silent())
+    assert told == [["small/large", "small/large"], ["small/large"]]
+    assert running(store.root) == []
 
 
 def test_side_by_side_each_run_waits_for_its_sources_and_for_nothing_else(graph: Graph, store: Store) -> None:

@@ -15,6 +15,7 @@ from bench.executors.choose import num_at_once
 from bench.executors.processes import cores
 from bench.graph import Run, plan
 from bench.methods.base import Synthesiser
+from bench.pace import Session
 from bench.profiles import Profile
 from bench.project import Project, select
 from bench.recipe import Library
@@ -41,7 +42,7 @@ def run(
     library, store = project.library(), project.store()
     chosen = select(library, name, profile, rows, seeds)
     tell_unreadable(library, [chosen.table])
-    _train(project, store, chosen.asked, found, at_once)
+    _train(project, library, store, chosen.asked, found, at_once)
 
 
 @needs_a_reader()
@@ -59,7 +60,7 @@ def verify(count: int, seed: int | None, data: Path | None) -> None:
     how = "the cheapest" if seed is None else f"drawn with seed {seed}"
     took = duration(sum(prices[run] for run in sample))
     print(f"{len(sample)} of {len(prices)} recorded runs whose data are here, {how}; they took {took}")
-    outcomes = _train(project, store, sample, found, None)
+    outcomes = _train(project, library, store, sample, found, None)
     faults = [f"{title(run)}: {o.word}: {o.reason}" for run, o in outcomes if o.word == "not reproduced"]
     if faults:
         raise StoreError("\n".join(faults))
@@ -81,15 +82,21 @@ def _prices(library: Library, store: Store, project: Project) -> dict[Run, float
 
 
 def _train(
-    project: Project, store: Store, runs: Sequence[Run], found: Sequence[torch.device], at_once: int | None
+    project: Project,
+    library: Library,
+    store: Store,
+    runs: Sequence[Run],
+    found: Sequence[torch.device],
+    at_once: int | None,
 ) -> list[tuple[Run, Reproduction]]:
     """Train runs again, with the sources whose weights are gone; a line for each that had a record."""
     firsts = {run.key: record for run in runs if (record := store.latest_record(run)) is not None}
     needed = with_missing_sources(runs, store)
     usual = _threads_as_before(firsts.values(), found[0])
     each = num_at_once(at_once or usual, found[0], -(-len(needed) // len(found)))
-    executor = begin(project, store, project.costs(), needed, needed, found, each)
-    with interruptible(), watcher() as watch:
+    costs = project.costs()
+    executor = begin(project, store, costs, needed, needed, found, each)
+    with interruptible(), watcher(Session(needed, costs, library)) as watch:
         summary = walk(needed, executor, watch)
     end_if_interrupted(summary)
     made = {record.key: record for record in summary.records}

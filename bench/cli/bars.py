@@ -1,6 +1,5 @@
 """Live bars in a terminal."""
 
-import time
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from bench.cli.output import terminal
 from bench.cli.progress import duration, measured, outcome, title
 from bench.graph import Run
+from bench.pace import Session
 from bench.record import EpochEntry, Record, SynthesisEntry
 from bench.text import visible
 
@@ -17,7 +17,7 @@ from bench.text import visible
 class Bars:
     """One line on how many of the runs are over, and for each running one its loss, error, rate and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
@@ -26,7 +26,7 @@ class Bars:
         )
         self.progress = Progress(*columns, console=Console(file=terminal()), transient=True)
         self.all = self.progress.add_task("all", text="runs", visible=False)
-        self.running: dict[str, Bar] = {}
+        self.session, self.running = session, dict[str, Bar]()
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -40,19 +40,20 @@ class Bars:
     def begin(self, run: Run, number: int, count: int) -> "Bar":
         """Run ``number`` of ``count`` begins."""
         self.progress.update(self.all, total=count, visible=True)
-        self.running[run.key] = Bar(self.progress, run)
+        self.running[run.key] = Bar(self, run)
         return self.running[run.key]
 
     def end(self, run: Run, record: Record) -> None:
         """Leave a line above the bars."""
         self.running.pop(run.key).remove()
-        self._over(outcome(run, record))
+        self._over(run, outcome(run, record, self.session.metric(run)))
 
     def skip(self, run: Run, why: str) -> None:
         """Leave a line above the bars."""
-        self._over(f"{title(run)}: left out, {why}")
+        self._over(run, f"{title(run)}: left out, {why}")
 
-    def _over(self, message: str) -> None:
+    def _over(self, run: Run, message: str) -> None:
+        self.session.end(run)
         self.progress.advance(self.all)
         self.progress.console.print(visible(message), highlight=False, markup=False)
 
@@ -60,28 +61,35 @@ class Bars:
 class Bar:
     """The line of a run that is running."""
 
-    def __init__(self, progress: Progress, run: Run) -> None:
-        self.progress, self.epochs = progress, run.stage.schedule.epochs or 0
+    def __init__(self, bars: Bars, run: Run) -> None:
+        self.bars, self.progress, self.epochs = bars, bars.progress, run.stage.schedule.epochs or 0
+        self.pace, self.metric = bars.session.begin(run), bars.session.metric(run)
         self.title = visible(title(run))
-        self.task = progress.add_task(self.title, total=None, text="epoch 1")
+        self.task = self.progress.add_task(self.title, total=None, text="epoch 1")
         self.measured, self.moved = "", 0.0
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Move the bar, at most ten times a second."""
-        if time.monotonic() - self.moved < 0.1 and step < steps:
+        self.pace.step(epoch, step)
+        if self.pace.now - self.moved < 0.1 and step < steps:
             return
-        self.moved = time.monotonic()
-        text = f"epoch {epoch}/{self.epochs}" if self.epochs else f"epoch {epoch}"
-        total = steps * self.epochs or None
-        done = (epoch - 1) * steps + step
-        self.progress.update(self.task, completed=done, total=total, text=f"{text}{self.measured}")
+        self.moved = self.pace.now
+        self._show(f"epoch {epoch}/{self.epochs}" if self.epochs else f"epoch {epoch}")
 
     def epoch(
         self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
     ) -> None:
         """Show what the epoch measured."""
-        self.measured = f"  {measured(entry)}  {images_per_second:,.0f} images/s  {duration(seconds_left)} left"
-        self.progress.update(self.task, text=f"epoch {entry['epoch']}/{epochs}{self.measured}")
+        self.pace.epoch(seconds_left)
+        self.measured = f"  {measured(entry, self.metric)}  {images_per_second:,.0f} images/s"
+        self._show(f"epoch {entry['epoch']}/{epochs}")
+
+    def _show(self, epoch: str) -> None:
+        left, every = self.pace.seconds_left, self.bars.session.seconds_left
+        text = f"{epoch}{self.measured}{'' if left is None else f'  {duration(left)} left'}"
+        self.progress.update(self.task, completed=self.pace.taken, total=self.pace.total or None, text=text)
+        if every is not None:
+            self.progress.update(self.bars.all, text=f"runs  {duration(every)} left")
 
     def warn(self, message: str) -> None:
         """Leave a line above the bars."""

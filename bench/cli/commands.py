@@ -6,23 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from bench import __version__
+from bench.cli.figure_commands import figure
+from bench.cli.options import DataOption, DeviceOption, Profile, ProfileOption, Rows, Seeds, TableName
 from bench.errors import UsageError
-
-Profile = Literal["paper", "short", "smoke", "smoke-real"]
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `kdbench list` names it.")]
-ProfileOption = Annotated[
-    Profile | None,
-    typer.Option(
-        help="paper: as published; short: a tenth of it; smoke: a few steps on synthetic images; smoke-real: on the"
-        " real ones. [default: paper on CUDA, or smoke]"
-    ),
-]
-Rows = Annotated[list[str] | None, typer.Option("--row", help="Only this row (may be repeated).")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed (may be repeated).")]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder with the data sets. [default: $KDBENCH_DATA, else data/]")
-]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... [default: cuda where present]")]
 
 app = typer.Typer(
     name="kdbench",
@@ -32,9 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-figure = typer.Typer(help="What single papers show, made again from runs and from words.", no_args_is_help=True)
 app.add_typer(figure, name="figure")
 
 
@@ -54,11 +37,25 @@ def options(
 
 
 @app.command("list")
-def list_(names: Annotated[bool, typer.Option("--names", help="Only the names, for scripts.")] = False) -> None:
-    """The tables, and how much of each is done in the paper profile."""
+def list_(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="The rows of this table instead.")] = None,
+    names: Annotated[bool, typer.Option("--names", help="Only the names, for scripts.")] = False,
+) -> None:
+    """The tables, or the rows of one: what is done of each in the paper profile, and what is left."""
     from bench.cli import show
 
-    show.tables(names_only=names)
+    if table is None:
+        show.tables(names_only=names)
+    else:
+        show.rows(table, names_only=names)
+
+
+@app.command()
+def status() -> None:
+    """What runs now, in any terminal and on any machine that shares this folder: how far it is, and who does it."""
+    from bench.cli import status as command
+
+    command.status()
 
 
 @app.command()
@@ -147,18 +144,34 @@ def report(
     profile: Annotated[
         Profile, typer.Option(help="short or smoke add a marked column of that profile's runs.")
     ] = "paper",
+    row: Rows = None,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="As text or markdown: the answer, the claims and the verdicts alone.")
+    ] = False,
     slim: Annotated[bool, typer.Option("--slim", help="With latex: fewer columns, for one column of a paper.")] = False,
-    write: Annotated[bool, typer.Option("--write", help="Write results/tables/TABLE.md instead of printing.")] = False,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Write the whole table: results/tables/TABLE.md, or as html results/site/TABLE.html."
+        ),
+    ] = False,
 ) -> None:
-    """Print a table: published beside reproduced, with verdicts and footnotes."""
+    """Print a table: published beside reproduced, with verdicts and footnotes; what it comes to stands above."""
+    if write and (brief or slim or row or format not in ("text", "markdown", "html")):
+        raise UsageError("--write is for a whole table, as Markdown, or as a page with --format html")
     if format == "html":
         from bench.cli import site as pages
 
-        pages.page(table, profile)
+        if brief or slim:
+            raise UsageError("a page has everything: --brief and --slim are for other formats")
+        pages.page(table, profile, row or [], write=write)
         return
     from bench.cli import show
 
-    show.report(table, format, profile, slim=slim, write=write)
+    if write:
+        show.write(table, profile)
+    else:
+        show.report(table, format, profile, row or [], slim=slim, brief=brief)
 
 
 @app.command()
@@ -285,88 +298,3 @@ def collect(
     from bench.cli import packing
 
     packing.collect(folder)
-
-
-@figure.command()
-def similarity(
-    set_: Annotated[str, typer.Argument(metavar="SET", help="cifar10, cifar100, ...")],
-    vectors: Annotated[
-        Path | None,
-        typer.Option(help="A word2vec file, binary or text, gzipped or not. [default: the shipped distances]"),
-    ] = None,
-    table: Annotated[str, typer.Option(help="The table whose label map names the words.")] = "ffdwv-table2",
-    length: Annotated[Literal["raw", "unit"], typer.Option(help="Vectors as they are, or scaled to length 1.")] = "raw",
-    distance: Annotated[
-        Literal["euclidean", "sqeuclidean", "cosine"], typer.Option(help="Between two vectors.")
-    ] = "euclidean",
-    reading: Annotated[
-        Literal["vectors", "rows"],
-        typer.Option(help="Of eq. 6: between vectors, or between rows of the distance matrix."),
-    ] = "vectors",
-    distances: Annotated[
-        Path | None, typer.Option(help="With --vectors: write the distances here, for a recipe.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the similarity matrix here.")] = None,
-    figure_: Annotated[
-        list[Path] | None,
-        typer.Option("--figure", help="Draw the heat map here (.png, .svg or .pdf; may be repeated)."),
-    ] = None,
-) -> None:
-    """The similarity matrix of a set's class names (FFDWV, equation 7 and Figure 2)."""
-    from bench.cli import figures
-
-    figures.similarity(set_, vectors, table, length, distance, reading, distances, csv, figure_ or [])
-
-
-@figure.command()
-def temperature(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in efficiency/mnist-teacher#1.")],
-    image: Annotated[int, typer.Option(help="Test image, in the set's canonical order.")] = 0,
-    at: Annotated[
-        list[float] | None, typer.Option("--at", help="A temperature (repeat). [default: Zeng's seven]")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the bars here (.png, .svg or .pdf).")] = None,
-) -> None:
-    """What a trained network says of one test image, softened by different temperatures."""
-    from bench.cli import figures
-
-    figures.temperature(run, image, at or [1, 5, 10, 15, 20, 40, 60], profile, figure_)
-
-
-@figure.command()
-def impressions(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="TABLE/ROW#SEED, as in zskd/mnist-zskd#1.")],
-    class_: Annotated[
-        list[int] | None, typer.Option("--class", help="Draw this class (repeat). [default: all of them]")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="Of the run.")] = "paper",
-    figure_: Annotated[
-        Path | None, typer.Option("--figure", help="Draw impressions here (.png, .svg or .pdf).")
-    ] = None,
-    similarity: Annotated[
-        Path | None, typer.Option(help="Draw the class similarity here (.png, .svg or .pdf).")
-    ] = None,
-) -> None:
-    """The images that zero-shot distillation synthesised from a teacher, and its class similarity."""
-    from bench.cli import figures
-
-    figures.impressions(run, class_ or [], profile, figure_, similarity)
-
-
-@figure.command()
-def curves(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="TABLE/ROW[.STAGE]#SEED: its test error, or accuracy, by step."),
-    ] = None,
-    loss: Annotated[
-        list[str] | None, typer.Option("--loss", metavar="RUN", help="The loss terms of this run (may be repeated).")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="Of the runs.")] = "paper",
-    figure_: Annotated[Path | None, typer.Option("--figure", help="Draw the curves here (.png, .svg or .pdf).")] = None,
-) -> None:
-    """How runs went, from their records: the first and the last epoch, and every epoch in a figure."""
-    from bench.cli import figures
-
-    figures.curves(runs or [], loss or [], profile, figure_)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.running import is_alive
 
 FOLDERS = ("runs", "artifacts", "checkpoints")
 # Nobody takes so long to write a file: one of a process of another machine, whose number says nothing here, is left.
@@ -37,19 +38,9 @@ def make_writable(folder: Path) -> None:
 def _is_abandoned(part: Path) -> bool:
     """Whether a half-written file is of no living process, and so old that no other machine writes it."""
     match = _PART.fullmatch(part.name)
-    if match is None or _is_alive(int(match[1])):
+    if match is None or is_alive(int(match[1])):
         return False
     try:
         return time.time() - part.stat().st_mtime > ABANDONED_SECONDS
     except FileNotFoundError:
         return False
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True

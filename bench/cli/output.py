@@ -1,6 +1,7 @@
 """Standard output and errors: whatever is printed goes through here."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,6 +120,14 @@ def needs_a_reader() -> Iterator[None]:
 def terminal() -> TextIO:
     """Standard output itself, for a library that steers a terminal; what it is given to show must be ``visible``."""
     return sys.stdout.stream if isinstance(sys.stdout, Output) else sys.stdout
+
+
+def width() -> int | None:
+    """How many columns the output has: those of a terminal, or what COLUMNS says; None where neither does."""
+    said = os.environ.get("COLUMNS", "")
+    if sys.stdout.isatty() or (said.isdecimal() and int(said) > 0):
+        return shutil.get_terminal_size().columns
+    return None
 
 
 def complain(message: object) -> None:

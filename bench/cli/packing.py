@@ -11,6 +11,7 @@ from bench.cli.progress import tell_left_out, tell_unreadable, watcher
 from bench.errors import UsageError
 from bench.executors.choose import make_executor, num_at_once
 from bench.graph import Graph, plan
+from bench.pace import Session
 from bench.profiles import Profile
 from bench.project import Project
 from bench.run import left_out, measurable, todo, walk
@@ -50,10 +51,11 @@ def gpu(
     if not runs and without:
         raise UsageError("none of the runs to train has its data here")
     each = num_at_once(at_once or (None if found[0].type == "cuda" else 1), found[0], -(-len(runs) // len(found)))
-    executor = make_executor(store, project.costs(), project.data, found, each, project.plugins)
+    costs = project.costs()
+    executor = make_executor(store, costs, project.data, found, each, project.plugins)
     known = set((store.root / "runs").glob("*.json")) - set(unpacked)
     try:
-        with interruptible(), watcher() as watch:
+        with interruptible(), watcher(Session(runs, costs, library)) as watch:
             summary = walk(runs, executor, watch, seconds=budget, reserve=min(PACK_SECONDS, budget / 10))
     finally:
         # Whatever ended the walk: what was computed goes home.

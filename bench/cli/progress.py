@@ -9,22 +9,24 @@ from typing import Self
 
 from bench.cli.output import complain
 from bench.graph import Run
+from bench.pace import Pace, Session
 from bench.recipe import Library
+from bench.recipe.model import Quality
 from bench.record import EpochEntry, Record, SynthesisEntry
 from bench.run import Watcher
 
 LINE_SECONDS = 10.0
 
 
-def watcher() -> AbstractContextManager[Watcher]:
+def watcher(session: Session) -> AbstractContextManager[Watcher]:
     """Bars where the output is a terminal, lines where it is a file or a pipe, or where rich is not installed."""
     if sys.stdout.isatty():
         try:
             from bench.cli.bars import Bars
         except ImportError:
-            return Lines()
-        return Bars()
-    return Lines()
+            return Lines(session)
+        return Bars(session)
+    return Lines(session)
 
 
 def tell_unreadable(library: Library, tables: Collection[str]) -> None:
@@ -37,7 +39,7 @@ def tell_unreadable(library: Library, tables: Collection[str]) -> None:
 def tell_left_out(runs: Iterable[tuple[Run, str]]) -> None:
     """A line for each run that cannot be carried out."""
     for run, why in runs:
-        _line(f"{title(run)}: left out, {why}")
+        print(f"{title(run)}: left out, {why}", flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -54,11 +56,17 @@ def title(run: Run) -> str:
     return f"{run.name} ensembles of {run.ensemble}{seed}" if run.ensemble else f"{run.name}{seed}"
 
 
-def measured(entry: EpochEntry | SynthesisEntry) -> str:
-    """Loss and test error of every network of an epoch; of images that are made, how many miss their class."""
+def measured(entry: EpochEntry | SynthesisEntry, metric: Quality) -> str:
+    """Loss and test error, or accuracy, of every network of an epoch; of images that are made, of their classes."""
     losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
     errors = [net["test_error"] if "test_error" in net else net["train_error"] for net in entry["networks"]]
-    return f"loss {losses}  error {'/'.join(f'{error:.2f}' for error in errors)} %"
+    return f"loss {losses}  {metric} {'/'.join(_percent(error, metric) for error in errors)} %"
+
+
+def _percent(error: float | None, metric: Quality) -> str:
+    if error is None:
+        return "NaN"
+    return f"{error if metric == 'error' else 100 - error:.2f}"
 
 
 def _sum(terms: Collection[float | None]) -> str:
@@ -66,30 +74,39 @@ def _sum(terms: Collection[float | None]) -> str:
     return f"{sum(known):.3f}" if len(known) == len(terms) else "NaN"
 
 
-def outcome(run: Run, record: Record) -> str:
+def time_left(pace: Pace, session: Session) -> str:
+    """For example ``3.2 min left, 2.5 h for all 12 runs``; nothing before the tenth step."""
+    own, every, count = pace.seconds_left, session.seconds_left, len(session.flops)
+    if own is None:
+        return ""
+    together = f", {duration(every)} for all {count} runs" if every is not None and count > 1 else ""
+    return f"{duration(own)} left{together}"
+
+
+def outcome(run: Run, record: Record, metric: Quality) -> str:
     """One line on a run that ended."""
     if record.status == "diverged":
         return f"{title(run)}: diverged (NaN or infinity in the loss) at epoch {len(record.curve)}"
-    return f"{title(run)}: {_result(run, record)}{duration(record.seconds)}"
+    return f"{title(run)}: {_result(run, record, metric)}{duration(record.seconds)}"
 
 
-def _result(run: Run, record: Record) -> str:
+def _result(run: Run, record: Record, metric: Quality) -> str:
     if run.ensemble:
-        return f"error {record.results[0].last_error:.2f} %, "
+        return f"{metric} {_percent(record.results[0].last_error, metric)} %, "
     if run.fidelity:
         agreement = record.curve[0]["agreement"]
         return "" if agreement is None else f"agrees with its teacher on {agreement:.2f} %, "
     if not record.results:
         return f"{run.stage.method.params['count']:,} images, "
-    errors = (f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)
-    return f"error {'/'.join(errors)} %, "
+    found = [(_percent(r.last_error, metric), _percent(r.best_error, metric)) for r in record.results]
+    return f"{metric} {'/'.join(f'{last} (best {best})' for last, best in found)} %, "
 
 
 class Lines:
     """One line when a run begins, at most one every few seconds while it is running, one when it ends."""
 
-    def __init__(self) -> None:
-        self.running: set[str] = set()
+    def __init__(self, session: Session) -> None:
+        self.session, self.running = session, set[str]()
 
     def __enter__(self) -> Self:
         return self
@@ -102,49 +119,57 @@ class Lines:
     def begin(self, run: Run, number: int, count: int) -> "RunLines":
         """Run ``number`` of ``count`` begins."""
         self.running.add(run.key)
-        _line(f"[{number}/{count}] {title(run)} ...")
-        return RunLines(run, self.running)
+        _log(f"[{number}/{count}] {title(run)} ...")
+        return RunLines(run, self)
 
     def end(self, run: Run, record: Record) -> None:
         """A run left its record."""
         self.running.remove(run.key)
-        _line(f"    {outcome(run, record)}")
+        self.session.end(run)
+        _log(f"    {outcome(run, record, self.session.metric(run))}")
 
     def skip(self, run: Run, why: str) -> None:
         """A run cannot be carried out now."""
-        _line(f"    {title(run)}: left out, {why}")
+        self.session.end(run)
+        _log(f"    {title(run)}: left out, {why}")
 
 
 class RunLines:
-    """The lines of a run; they name it where it is not the only one of those ``running``."""
+    """The lines of a run; they name it where it is not the only one that goes on."""
 
-    def __init__(self, run: Run, running: set[str]) -> None:
-        self.run, self.running, self.last_line = run, running, time.monotonic()
+    def __init__(self, run: Run, lines: Lines) -> None:
+        self.run, self.lines, self.last_line = run, lines, time.monotonic()
+        self.pace, self.metric = lines.session.begin(run), lines.session.metric(run)
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Long epochs say how far they are."""
-        if time.monotonic() - self.last_line >= LINE_SECONDS:
+        self.pace.step(epoch, step)
+        if self.pace.now - self.last_line >= LINE_SECONDS:
             self._line(f"epoch {epoch}: step {step}/{steps}")
 
     def epoch(
         self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
     ) -> None:
         """An epoch is done."""
+        self.pace.epoch(seconds_left)
         if time.monotonic() - self.last_line >= LINE_SECONDS:
-            self._line(
-                f"epoch {entry['epoch']}/{epochs}: {measured(entry)}  {images_per_second:,.0f} images/s"
-                f"  {duration(seconds_left)} left"
-            )
+            done = f"epoch {entry['epoch']}/{epochs}: {measured(entry, self.metric)}"
+            self._line(f"{done}  {images_per_second:,.0f} images/s")
 
     def warn(self, message: str) -> None:
         """At once."""
-        self._line(f"WARNING: {message}")
+        self._log(f"WARNING: {message}")
 
     def _line(self, text: str) -> None:
-        which = f"{title(self.run)}, " if len(self.running) > 1 else ""
-        _line(f"    {which}{text}")
+        left = time_left(self.pace, self.lines.session)
+        self._log(f"{text}  {left}" if left else text)
+
+    def _log(self, text: str) -> None:
+        which = f"{title(self.run)}, " if len(self.lines.running) > 1 else ""
+        _log(f"    {which}{text}")
         self.last_line = time.monotonic()
 
 
-def _line(text: str) -> None:
-    print(text, flush=True)
+def _log(text: str) -> None:
+    """A line of a log: who reads it later wants to know when that was."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)

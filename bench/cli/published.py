@@ -5,15 +5,15 @@ from dataclasses import asdict, astuple
 from textwrap import TextWrapper
 from typing import Literal
 
-from tabulate import tabulate
-
+from bench.cli.output import width
 from bench.cli.progress import tell_unreadable
+from bench.cli.tables import table
 from bench.project import Project
 from bench.report.audit import Finding
 from bench.report.audit import audit as findings_of
 from bench.report.coverage import coverage as coverage_of
 from bench.report.formats import survey as formats
-from bench.report.formats.text import LINE_WIDTH
+from bench.report.formats.fit import LINE_WIDTH
 from bench.report.survey import surveyed
 
 HEADERS = ("paper", "published", "with verdict", "no runs yet", "no verdict", "waiting", "claims", "tested")
@@ -36,7 +36,9 @@ def audit(table: str | None, form: Literal["text", "json"]) -> None:
 
 def _told(finding: Finding) -> str:
     numbers = ", ".join(f"{name} {number:g}" for name, number in finding.numbers.items())
-    sentence = TextWrapper(LINE_WIDTH, initial_indent="  ", subsequent_indent="  ").fill(finding.sentence)
+    sentence = TextWrapper(min(LINE_WIDTH, width() or LINE_WIDTH), initial_indent="  ", subsequent_indent="  ").fill(
+        finding.sentence
+    )
     return f"{finding.rule}: {finding.cell} ({numbers})\n{sentence}"
 
 
@@ -44,8 +46,7 @@ def coverage() -> None:
     """Print how many numbers of each paper there are, and how many of them have a verdict."""
     project = Project.find()
     covered = coverage_of(project.library(), project.store(), project.costs())
-    widths = [PAPER_WIDTH, *[None] * (len(HEADERS) - 1)]
-    print(tabulate([astuple(paper) for paper in covered], HEADERS, "simple", maxcolwidths=widths))
+    print(table(HEADERS, [astuple(paper) for paper in covered], PAPER_WIDTH))
 
 
 def survey(form: Literal["text", "markdown", "csv", "json"]) -> None:
@@ -53,5 +54,14 @@ def survey(form: Literal["text", "markdown", "csv", "json"]) -> None:
     project = Project.find()
     library = project.library()
     tell_unreadable(library, library.tables)
-    written = getattr(formats, f"to_{form}")(library.survey.paper, surveyed(library, project.store()))
+    paper, entries = library.survey.paper, surveyed(library, project.store())
+    match form:
+        case "text":
+            written = formats.to_text(paper, entries, width())
+        case "markdown":
+            written = formats.to_markdown(paper, entries)
+        case "csv":
+            written = formats.to_csv(paper, entries)
+        case "json":
+            written = formats.to_json(paper, entries)
     print(written.rstrip("\n"))

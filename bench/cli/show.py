@@ -8,7 +8,9 @@ from itertools import zip_longest
 from tabulate import tabulate
 
 from bench import verify as verification
-from bench.cli.progress import tell_left_out, tell_unreadable
+from bench.cli.output import width
+from bench.cli.progress import duration, tell_left_out, tell_unreadable
+from bench.cli.tables import table as fitted_table
 from bench.component import Component
 from bench.cost import bytes_of, forward_flops
 from bench.errors import RecipeError, StoreError
@@ -20,10 +22,15 @@ from bench.project import Project, select
 from bench.quantisers import Quantiser
 from bench.recipe import Library
 from bench.registry import BROKEN, SETS
+from bench.report.model import Report
+from bench.report.remaining import TO_DO, RowRemaining, State, devices_here, left, remaining, remaining_rows
 from bench.report.render import Format, render
 from bench.report.table import build
 from bench.run import left_out, todo, with_missing_sources
 from bench.store import UNSEALED_RECORDS
+
+LEAST_TITLE = 20
+ROW_STATES: tuple[State, ...] = ("done", "diverged", "running", "missing")
 
 
 def tables(*, names_only: bool) -> None:
@@ -39,7 +46,46 @@ def tables(*, names_only: bool) -> None:
         runs = plan(library, [name], "paper").runs.values()
         done = sum(store.current_record(run) is not None for run in runs)
         rows.append([name, len(table.rows), f"{done}/{len(runs)}", table.title])
-    print(tabulate(rows, ["table", "rows", "paper runs done", "title"], "simple"))
+    headers = ["table", "rows", "paper runs done", "title"]
+    # Titles have what the other columns leave them, if that is something.
+    others = max(map(len, library.tables)) + len("      rows  paper runs done    ")
+    columns = width()
+    room = None if columns is None else columns - others
+    if room is not None and room < LEAST_TITLE:
+        rows, headers = [row[:-1] for row in rows], headers[:-1]
+    widths = [None] * 3 + [room]
+    print(tabulate(rows, headers, "simple", maxcolwidths=widths[: len(headers)], break_long_words=False))
+
+
+def rows(table: str, *, names_only: bool) -> None:
+    """One line a row of a table: how many of its seeds are done, running and missing, and what the rest takes here."""
+    project = Project.find()
+    library = project.library()
+    if names_only:
+        print("\n".join(library.table(table).rows))
+        return
+    tell_unreadable(library, [table])
+    paper, store, costs, here = plan(library, [table], "paper"), project.store(), project.costs(), devices_here()
+    found = remaining_rows(library.table(table), paper, store, costs, here)
+    shown = [state for state in ROW_STATES if state != "diverged" or any("diverged" in each.seeds for each in found)]
+    lines = [[each.row, each.planned, *(_seeds(each, state) for state in shown), _left(each)] for each in found]
+    print(fitted_table(["row", "seeds", *shown, "time left"], lines))
+    print(f"\n{left(remaining(paper.runs.values(), store, costs, here), ', '.join(here), table)}")
+
+
+def _seeds(row: RowRemaining, state: State) -> int:
+    """Its seeds in a state; without a record of today's code, one that nobody trains now is missing."""
+    if state == "missing":
+        return row.planned - sum(row.seeds.get(other, 0) for other in ROW_STATES if other != state)
+    return row.seeds.get(state, 0)
+
+
+def _left(row: RowRemaining) -> str:
+    """For example ``2.3 h``; ``?`` where no record tells."""
+    to_do = sum(row.left.states.get(state, 0) for state in TO_DO)
+    if not to_do or row.left.unknown == to_do:
+        return "?" if to_do else "-"
+    return f"{'at least ' if row.left.unknown else ''}{duration(row.left.seconds)}"
 
 
 def check() -> None:
@@ -93,26 +139,28 @@ def graph(
     print(f"profile {profile}: {done} done, {len(waiting)} to run")
 
 
-def report(table: str, form: Format, profile: Profile, *, slim: bool, write: bool) -> None:
-    """Print a table, or write it where committed tables lie."""
+def report(table: str, form: Format, profile: Profile, rows: Sequence[str], *, slim: bool, brief: bool) -> None:
+    """Print a table, or some of its rows."""
+    found = _report(table, profile, rows)
+    print(render(found, form, slim=slim, brief=brief, width=width()).rstrip("\n"))
+
+
+def write(table: str, profile: Profile) -> None:
+    """Write a table where committed tables lie."""
+    found = _report(table, profile)
+    if not any(measured.values for line in found.lines for measured in line.smaller):
+        found = replace(found, smaller=None)  # a column of nothing
+    path = Project.find().results / "tables" / f"{table}.md"
+    write_atomic(path, render(found, "markdown").encode())
+    print(f"written to {path}")
+
+
+def _report(table: str, profile: Profile, rows: Sequence[str] = ()) -> Report:
     project = Project.find()
     library = project.library()
     tell_unreadable(library, [table])
-    table_report = build(
-        library,
-        table,
-        project.store(),
-        project.costs(),
-        smaller=None if profile == "paper" else profile,
-    )
-    if not write:
-        print(render(table_report, form, slim=slim).rstrip("\n"))
-        return
-    if not any(measured.values for line in table_report.lines for measured in line.smaller):
-        table_report = replace(table_report, smaller=None)  # a column of nothing
-    path = project.results / "tables" / f"{table}.md"
-    write_atomic(path, render(table_report, "markdown").encode())
-    print(f"written to {path}")
+    smaller = None if profile == "paper" else profile
+    return build(library, table, project.store(), project.costs(), smaller=smaller, rows=rows)
 
 
 def cost(table: str | None, *, recount: bool) -> None:

@@ -14,13 +14,20 @@ from bench.report.html.write import write_index, write_page
 from bench.store import Store
 
 
-def page(table: str, profile: Profile) -> None:
-    """Print the page of a table."""
+def page(table: str, profile: Profile, rows: Sequence[str], *, write: bool) -> None:
+    """Print the page of a table, or of some of its rows; or write it beside the others of the site."""
     project = Project.find()
     library = project.library()
     tell_unreadable(library, [table])
     smaller = None if profile == "paper" else profile
-    print(write_page(read(library, table, project.store(), project.costs(), smaller)), end="")
+    found = read(library, table, project.store(), project.costs(), smaller, rows)
+    if not write:
+        print(write_page(found), end="")
+        return
+    folder = project.results / "site"
+    path = folder / f"{table}.html"
+    write_atomic(path, write_page(found, index=(folder / "index.html").is_file()).encode())
+    print(f"written to {path}")
 
 
 def site(tables: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
 from bench.export import folder as exports
 from bench.graph import Run, plan
+from bench.pace import Session
 from bench.profiles import Profile
 from bench.project import Project, select
 from bench.recipe import Table
@@ -52,8 +53,9 @@ def run(
     each = num_at_once(at_once, found[0], -(-len(runs) // len(found)))
     executor = begin(project, store, costs, chosen.needed, runs, found, each)
     tell_left_out(left_out(chosen.needed, store, retry_diverged=retry_diverged))
-    with interruptible(), watcher() as watch:
-        summary = walk([*runs, *measurable(chosen.graph, runs, store)], executor, watch)
+    asked = [*runs, *measurable(chosen.graph, runs, store)]
+    with interruptible(), watcher(Session(asked, costs, library)) as watch:
+        summary = walk(asked, executor, watch)
     end_if_interrupted(summary)
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {chosen.table}{shown}` prints the table")

@@ -93,7 +93,7 @@ def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
         yield f"Published {exported.table.metric}", f"{line.published.value:.2f}{spread} %"
     if own and run.profile == "paper" and line.verdict is not None:
         reason = line.verdict.reason and f" ({line.verdict.reason})"
-        yield "Verdict on the row, over all its seeds", f"{line.verdict.word}{reason}"
+        yield "Verdict on the row, over all its seeds", f"{line.verdict.text}{reason}"
     if len(record.results) > 1:
         yield "Network", f"the first of {len(record.results)} that were trained together"
     if cost := cost_of(network, info.name, exported.costs):

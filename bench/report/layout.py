@@ -1,23 +1,16 @@
-"""A report laid out for people: a table of short entries, a table of training costs, and lists; no format yet."""
+"""A report laid out for people: what it comes to, a table of short entries, what explains it; no format yet."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from bench.recipe import Cell
 from bench.recipe.model import Metric, Quality
-from bench.report.model import Ensemble, Fidelity, Measured, Provenance, Report, ReportRow
-from bench.report.verdict import SIGNIFICANCE, shown
+from bench.report.answers import answer
+from bench.report.columns import ABSENT, UNKNOWN, columns, number
+from bench.report.footnotes import Footnotes
+from bench.report.model import Claimed, Fidelity, Provenance, Report, ReportRow
+from bench.report.verdict import SIGNIFICANCE
 
-UNKNOWN = "?"
-ABSENT = "-"
 METRIC_LEGENDS: dict[Quality, str] = {"error": "error in %, lower", "accuracy": "accuracy in %, higher"}
-COST_NAMES: dict[Metric, str] = {
-    "params": "Params (M)",
-    "size": "Size (MB)",
-    "trcost": "TrCost",
-    "tecost": "TeCost",
-    "iterations": "Iterations",
-}
 LEGENDS: dict[Metric, str] = {
     "params": "Params: millions of trained parameters of the deployed network.",
     "size": "Size: 1e6 bytes of the deployed network's parameters, 4 each, or as its weights are represented: codes"
@@ -47,6 +40,10 @@ FIDELITY = {
 }
 
 
+# The first line of an entry that says nothing.
+EMPTY = {"", ABSENT, "N/A", f"{ABSENT} / {ABSENT}"}
+
+
 @dataclass(frozen=True)
 class Entry:
     """What stands in one place of a table: lines of text, and the numbers of its footnotes."""
@@ -57,11 +54,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table with its headers; ``title`` is empty for the main one."""
+    """A table; its ``columns`` have names, the first of them ``group`` and ``label``. The main one has no title."""
 
     title: str
+    columns: tuple[str, ...]
     headers: tuple[Entry, ...]
     rows: tuple[tuple[Entry, ...], ...]
+
+    def where(self, kept: Callable[[int], bool]) -> "Grid":
+        """The same with some of its columns, by their index."""
+
+        def some(row: Sequence[Entry]) -> tuple[Entry, ...]:
+            return tuple(entry for i, entry in enumerate(row) if kept(i))
+
+        names = tuple(name for i, name in enumerate(self.columns) if kept(i))
+        return Grid(self.title, names, some(self.headers), tuple(map(some, self.rows)))
 
 
 @dataclass(frozen=True)
@@ -75,57 +82,89 @@ class Listing:
 
 @dataclass(frozen=True)
 class Page:
-    """A title, the paper, and blocks in reading order, none of them empty."""
+    """What a report comes to stands above its table, what explains it below; no list and no table there is empty."""
 
     title: str
     paper: str
-    blocks: tuple[Grid | Listing, ...]
+    above: tuple[Listing, ...]
+    table: Grid
+    below: tuple[Grid | Listing, ...]
 
 
-def lay_out(report: Report) -> Page:
-    """Arrange a report for reading."""
-    claims = [(claimed.text, claimed.verdict.text, claimed.verdict.reason) for claimed in report.claims]
-    blocks: list[Grid | Listing] = [
-        _comparison(report),
-        Listing("How to read it", _legend(report)),
-        Listing("Notes", report.footnotes, numbered=True),
+def lay_out(report: Report, *, brief: bool = False, without: Collection[str] = ()) -> Page:
+    """Arrange a report for reading, its notes numbered in the order in which it is read.
+
+    Args:
+        report: what to lay out.
+        brief: only the answer, the claims and the verdicts.
+        without: columns to leave out; those that have nothing in any row are left out anyway.
+    """
+    tried = f"Claims, {report.smaller} profile: not a result"
+    above = (
+        Listing("In short", answer(report)),
+        Listing("Claims", _claims(report.claims)),
+        Listing(tried, _claims(claimed for claimed in report.smaller_claims if claimed.verdict.word != "no runs yet")),
+    )
+    table = _filled(_comparison(report))
+    if brief:
+        table = table.where(lambda i: table.columns[i] in ("group", "label", "verdict"))
+        bare = tuple(tuple(Entry(entry.lines) for entry in row) for row in table.rows)
+        return Page(report.title, report.paper, _said(above), replace(table, rows=bare), ())
+    table, notes = numbered(table.where(lambda i: table.columns[i] not in without), report.footnotes)
+    below = (
+        Listing("How to read it", _legend(report, without)),
+        notes,
         Listing("Assumed in every row, since the paper does not say", report.assumed),
         Listing("Deviations in every row", report.deviations),
-        Listing("Claims", tuple(f"{text}: {word}{reason and f' ({reason})'}" for text, word, reason in claims)),
+    )
+    grids = (
         _transfer(report, "", lambda line: line.fidelity),
         _transfer(report, f", {report.smaller} profile: not a result", lambda line: line.smaller_fidelity),
         _training(report),
-        Listing("Made from", (_provenance(report.provenance),)),
-    ]
-    return Page(report.title, report.paper, tuple(b for b in blocks if (b.rows if isinstance(b, Grid) else b.items)))
+    )
+    made = (Listing("Made from", (_provenance(report.provenance),)),)
+    with_numbers = (filled for grid in grids if len((filled := _filled(grid)).columns) > 2)
+    return Page(report.title, report.paper, _said(above), table, (*_said(below), *with_numbers, *made))
+
+
+def numbered(grid: Grid, texts: Sequence[str]) -> tuple[Grid, Listing]:
+    """A table whose marks are numbers of some texts, with their numbers in reading order; and those that it names."""
+    notes = Footnotes()
+
+    def again(entry: Entry) -> Entry:
+        return replace(entry, marks=tuple(sorted(notes.mark(texts[mark - 1] for mark in entry.marks))))
+
+    rows = tuple(tuple(map(again, row)) for row in grid.rows)
+    return replace(grid, rows=rows), Listing("Notes", notes.texts, numbered=True)
+
+
+def _said(listings: Sequence[Listing]) -> tuple[Listing, ...]:
+    return tuple(listing for listing in listings if listing.items)
+
+
+def _filled(grid: Grid) -> Grid:
+    """Without the columns that have nothing in any row; group and label stay."""
+    return grid.where(lambda i: i < 2 or any(row[i].lines[0] not in EMPTY for row in grid.rows))
+
+
+def _claims(claims: Iterable[Claimed]) -> tuple[str, ...]:
+    told = ((claimed.text, claimed.verdict.text, claimed.verdict.reason) for claimed in claims)
+    return tuple(f"{text}: {word}{reason and f' ({reason})'}" for text, word, reason in told)
 
 
 def _comparison(report: Report) -> Grid:
-    columns: dict[str, tuple[str, Callable[[ReportRow], Sequence[str]]]] = {
-        "published": ("Published", lambda line: _published(line.published)),
-        "measured": ("Ours", lambda line: _measured(line.measured)),
-        "difference": ("Diff.", _differences),
-        "verdict": ("Verdict", _verdict),
-    }
-    for metric in report.columns:
-        if metric in COST_NAMES:
-            columns[metric] = (COST_NAMES[metric], _cost_column(metric))
-        if metric == "ensemble":
-            columns[metric] = ("Ensemble", lambda line: _ensemble(line.ensemble))
-        if metric == "train":
-            columns[metric] = ("Train", lambda line: _measured([line.train] if line.train else []))
-    if report.smaller:
-        columns["smaller"] = (f"{report.smaller} profile:\nnot a result", _smaller)
-    headers = [report.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in columns.values())]
+    shown = columns(report)
     rows = []
     for line, group in zip(report.lines, _groups(report.lines), strict=True):
         label = Entry((line.label,), line.marks.get("label", ()))
         cells = (
             Entry(tuple(show(line)) if line.available else ("N/A",), line.marks.get(column, ()))
-            for column, (_, show) in columns.items()
+            for column, (_, show) in shown.items()
         )
         rows.append((Entry((group,)), label, *cells))
-    return Grid("", tuple(Entry(tuple(header.split("\n"))) for header in headers), tuple(rows))
+    headers = [report.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in shown.values())]
+    entries = tuple(Entry(tuple(header.split("\n"))) for header in headers)
+    return Grid("", ("group", "label", *shown), entries, tuple(rows))
 
 
 def _groups(lines: Sequence[ReportRow]) -> list[str]:
@@ -133,94 +172,7 @@ def _groups(lines: Sequence[ReportRow]) -> list[str]:
     return [line.group if i == 0 or lines[i - 1].group != line.group else "" for i, line in enumerate(lines)]
 
 
-def _published(cell: Cell | None) -> list[str]:
-    """For example ``29.03 ± 0.22`` over ``half-range, n=2, best``."""
-    if cell is None:
-        return [ABSENT]
-    runs = UNKNOWN if cell.n == "unknown" else cell.n
-    epoch = f"epoch {UNKNOWN}" if cell.protocol == "unknown" else cell.protocol
-    if cell.spread is None:
-        return [f"{cell.value:.2f}", f"n={runs}, {epoch}"]
-    meaning = f"± {UNKNOWN}" if cell.meaning == "unknown" else cell.meaning
-    return [f"{cell.value:.2f} ± {cell.spread:.2f}", f"{meaning}, n={runs}, {epoch}"]
-
-
-def _smaller(line: ReportRow) -> list[str]:
-    ensemble, train = line.smaller_ensemble, line.smaller_train
-    more = [] if train is None or train.mean is None else [f"train {train.mean:.2f}"]
-    if ensemble is not None and ensemble.mean is not None:
-        more.append(f"ensemble of {ensemble.size}: {ensemble.mean:.2f}")
-    return [*_measured(line.smaller), *more]
-
-
-def _measured(measured: Sequence[Measured]) -> list[str]:
-    """For example ``last 30.41 ± 0.12``, ``best 30.02 ± 0.10`` and ``2/3 seeds, 1 NaN``."""
-    if not measured:
-        return [ABSENT]
-    means = [
-        f"{m.protocol} {m.mean:.2f}" + ("" if m.sd is None else f" ± {m.sd:.2f}")
-        for m in measured
-        if m.mean is not None
-    ]
-    first, n = measured[0], len(measured[0].values)
-    sources = f", {first.sources} sources" if 1 < first.sources < n else ""
-    if n == first.planned:
-        return [*means, f"n={n}{sources}"]
-    diverged = f", {first.diverged} NaN" if first.diverged else ""
-    return [*means, f"{n}/{first.planned} seeds{diverged}{sources}"]
-
-
-def _ensemble(ensemble: Ensemble | None) -> list[str]:
-    """For example ``69.30 / 69.81 ± 0.12`` over ``3 networks, +0.51``."""
-    if ensemble is None:
-        return [ABSENT]
-    published = ABSENT if ensemble.published is None else f"{ensemble.published:.2f}"
-    ours = ABSENT if ensemble.mean is None else f"{ensemble.mean:.2f}"
-    spread = "" if ensemble.sd is None else f" ± {ensemble.sd:.2f}"
-    difference = "" if ensemble.difference is None else f", {ensemble.difference:+.2f}"
-    return [f"{published} / {ours}{spread}", f"{ensemble.size} networks{difference}"]
-
-
-def _differences(line: ReportRow) -> list[str]:
-    return [f"{m.difference:+.2f}" for m in line.measured if m.difference is not None] or [ABSENT]
-
-
-def _verdict(line: ReportRow) -> list[str]:
-    if line.waits is not None:
-        return ["waits"]
-    if line.unscored is not None:
-        return ["unscored"]
-    verdict = line.verdict
-    if verdict is None:
-        return ["not published"]
-    text = [f"{verdict.text}: {verdict.reason}" if verdict.word == "undecided" else verdict.text]
-    if verdict.word in ("not reproduced", "impossible") and line.holm is not None:
-        text.append(f"Holm: {shown(line.holm)}")
-    return text if verdict.detectable is None else [*text, f"80 % power: {verdict.detectable:.2f}"]
-
-
-def _cost_column(metric: Metric) -> Callable[[ReportRow], Sequence[str]]:
-    """For example ``6.43 / 6.45`` over ``agrees``."""
-
-    def show(line: ReportRow) -> Sequence[str]:
-        cost = line.costs[metric]
-        published = ABSENT if cost.published is None else f"{cost.published:g}"
-        numbers = f"{published} / {_number(cost.derived)}"
-        return [numbers] if cost.verdict is None else [numbers, cost.verdict.word]
-
-    return show
-
-
-def _number(value: float | None) -> str:
-    """Two decimals, more where the number is small; what is counted as it is."""
-    if value is None:
-        return ABSENT
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:.2f}" if value == 0 or value >= 0.1 else f"{value:.3g}"
-
-
-def _legend(report: Report) -> tuple[str, ...]:
+def _legend(report: Report, without: Collection[str]) -> tuple[str, ...]:
     fixed = (
         f"Top-1 test {METRIC_LEGENDS[report.metric]} is better; {UNKNOWN} is not stated in the paper.",
         "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± standard deviation of one run, "
@@ -229,7 +181,7 @@ def _legend(report: Report) -> tuple[str, ...]:
         " something of. Costs: published / ours.",
         *_statistics(report),
     )
-    return (*fixed, *(LEGENDS[metric] for metric in report.columns if metric in LEGENDS))
+    return (*fixed, *(LEGENDS[metric] for metric in report.columns if metric in LEGENDS and metric not in without))
 
 
 def _statistics(report: Report) -> Iterator[str]:
@@ -251,16 +203,15 @@ def _statistics(report: Report) -> Iterator[str]:
 def _transfer(report: Report, which: str, fidelity: Callable[[ReportRow], Fidelity | None]) -> Grid:
     """What was measured of probabilities; a row's own number before that of its baseline."""
     measured = [(line, own) for line in report.lines if (own := fidelity(line)) is not None]
-    groups = _groups([line for line, _ in measured])
-    rows = [
-        (group, line.label, str(own.n), *(_beside(own, name, form) for name, (_, form) in FIDELITY.items()))
-        for group, (line, own) in zip(groups, measured, strict=True)
-    ]
-    headers = (report.grouped_by, "Row", "n", *(header for header, _ in FIDELITY.values()))
-    return Grid(
+    headers = {"n": "n"} | {name: header for name, (header, _) in FIDELITY.items()}
+    return _plain(
         f"What was transferred (the row's own / that of a network of the same seed that was trained alone){which}",
-        tuple(Entry((header,)) for header in headers),
-        tuple(tuple(Entry((text,)) for text in row) for row in rows),
+        report,
+        headers,
+        [
+            (line, (str(own.n), *(_beside(own, name, form) for name, (_, form) in FIDELITY.items())))
+            for line, own in measured
+        ],
     )
 
 
@@ -274,15 +225,26 @@ def _beside(fidelity: Fidelity, name: str, form: str) -> str:
 
 def _training(report: Report) -> Grid:
     lines = [line for line in report.lines if line.available and line.waits is None]
-    headers = (report.grouped_by, "Row", "own stages", "with all that it takes from", "own stages, really spent")
-    rows = [
-        (group, line.label, *(_number(n if n is None else n / 1e15) for n in vars(line.training).values()))
-        for line, group in zip(lines, _groups(lines), strict=True)
-    ]
-    return Grid(
+    headers = {"own": "own stages", "whole": "with all that it takes from", "spent": "own stages, really spent"}
+    return _plain(
         "Total training cost of one seed (1e15 FLOPs, all epochs, backward included)",
-        tuple(Entry((header,)) for header in headers),
-        tuple(tuple(Entry((text,)) for text in row) for row in rows),
+        report,
+        headers,
+        [(line, [number(n if n is None else n / 1e15) for n in vars(line.training).values()]) for line in lines],
+    )
+
+
+def _plain(
+    title: str, report: Report, headers: Mapping[str, str], rows: Sequence[tuple[ReportRow, Sequence[str]]]
+) -> Grid:
+    """A table of one line each, with no notes."""
+    groups = _groups([line for line, _ in rows])
+    texts = [(group, line.label, *values) for group, (line, values) in zip(groups, rows, strict=True)]
+    return Grid(
+        title,
+        ("group", "label", *headers),
+        tuple(Entry((header,)) for header in (report.grouped_by, "Row", *headers.values())),
+        tuple(tuple(Entry((text,)) for text in row) for row in texts),
     )
 
 

@@ -157,7 +157,8 @@ class Provenance:
 class Report:
     """A table of a paper beside its reproduction.
 
-    Its fields are the keys of the JSON format. ``smaller`` names the reduced profile shown apart, if any.
+    Its fields are the keys of the JSON format. ``smaller`` names the reduced profile shown apart, if any, and
+    ``smaller_claims`` are what its runs say of the claims: no result.
     """
 
     table: str
@@ -170,6 +171,7 @@ class Report:
     smaller: Profile | None
     lines: tuple[ReportRow, ...]
     claims: tuple[Claimed, ...]
+    smaller_claims: tuple[Claimed, ...]
     footnotes: tuple[str, ...]
     assumed: tuple[str, ...]
     deviations: tuple[str, ...]

@@ -1,6 +1,7 @@
 """What of a table is done, what goes on, and how long the rest takes on this machine."""
 
 import platform
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ from statistics import fmean
 from typing import Literal
 
 from bench.cost import CostTable, training_flops
-from bench.graph import Run
+from bench.graph import Graph, Run
+from bench.recipe import Table
 from bench.record import Record
 from bench.store import Store
 
@@ -32,6 +34,16 @@ class Remaining:
     unknown: int
 
 
+@dataclass(frozen=True)
+class RowRemaining:
+    """How many of a row's ``planned`` seeds are in which state, and what its runs, earlier stages among them, take."""
+
+    row: str
+    planned: int
+    seeds: dict[State, int]
+    left: Remaining
+
+
 def state_of(run: Run, store: Store, held: Collection[int]) -> State:
     """How far a run is; ``held`` are the locks that somebody holds (:func:`held_locks`)."""
     record = store.current_record(run)
@@ -52,9 +64,42 @@ def remaining(runs: Iterable[Run], store: Store, costs: CostTable, devices: Sequ
     networks on the same set; no other rate is taken for it, since small networks reach a small part of what large ones
     do.
     """
-    held, states = held_locks(), dict.fromkeys(STATES, 0)
-    here = [record for records in store.by_key.values() for record in records if _made_on(record, devices)]
-    timed = [record for record in here if not record.profile.startswith("smoke")]
+    return _remaining(runs, store, held_locks(), _timed(store, devices), costs)
+
+
+def remaining_rows(
+    table: Table, graph: Graph, store: Store, costs: CostTable, devices: Sequence[str]
+) -> list[RowRemaining]:
+    """How far each row of a plan is; arguments are those of :func:`remaining`."""
+    held, timed, found = held_locks(), _timed(store, devices), []
+    for row in table.rows.values():
+        chains = [
+            _own_runs(run, f"{table.name}/{row.name}") for run in graph.rows.get((table.name, row.name), {}).values()
+        ]
+        states = [[state_of(run, store, held) for run in chain] for chain in chains]
+        seeds = Counter("running" if "running" in own and own[0] in TO_DO else own[0] for own in states)
+        distinct = {run.key: run for chain in chains for run in chain}
+        left = _remaining(distinct.values(), store, held, timed, costs)
+        found.append(RowRemaining(row.name, len(chains), dict(seeds), left))
+    return found
+
+
+def _own_runs(run: Run, row: str) -> list[Run]:
+    """A run, and those of its row's earlier stages that it takes from."""
+    earlier = (source for source in run.sources.values() if source.name.startswith(f"{row}."))
+    return [run, *(one for source in earlier for one in _own_runs(source, row))]
+
+
+def _timed(store: Store, devices: Sequence[str]) -> list[Record]:
+    """The records that tell how long runs take here."""
+    every = (record for records in store.by_key.values() for record in records)
+    return [record for record in every if _made_on(record, devices) and not record.profile.startswith("smoke")]
+
+
+def _remaining(
+    runs: Iterable[Run], store: Store, held: Collection[int], timed: Sequence[Record], costs: CostTable
+) -> Remaining:
+    states = dict.fromkeys(STATES, 0)
     seconds, unknown, used = 0.0, 0, set[str]()
     for run in runs:
         state = state_of(run, store, held)
@@ -65,6 +110,25 @@ def remaining(runs: Iterable[Run], store: Store, costs: CostTable, devices: Sequ
             seconds += estimated or 0.0
             unknown += estimated is None
     return Remaining({state: count for state, count in states.items() if count}, seconds, len(used), unknown)
+
+
+def left(remaining: Remaining, device: str, table: str) -> str:
+    """How long the rest takes on this machine, in a sentence."""
+    to_do = sum(count for state, count in remaining.states.items() if state not in ("done", "diverged"))
+    if not to_do:
+        return "Nothing is left to run."
+    ask = f"`kdbench estimate {table}` times some steps"
+    if not remaining.rates:
+        return f"Hours left are unknown: no run of such networks was made on {device}; {ask}."
+    told = f"{_hours(remaining.seconds)} left on {device}, at the rate of {remaining.rates} runs made on it"
+    if not remaining.unknown:
+        return f"About {told}."
+    return f"At least {told}; of {remaining.unknown} more runs that is unknown; {ask}."
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.0f} hours" if hours >= 10 else f"{hours:.1f} hours" if hours >= 0.1 else f"{hours:.2g} hours"
 
 
 def _seconds(run: Run, timed: Sequence[Record], costs: CostTable) -> tuple[float | None, set[str]]:

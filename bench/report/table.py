@@ -1,9 +1,10 @@
 """Recipes and records → one :class:`Report`: every reproduced number beside the published one, with its verdict."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.cost import CostTable, iterations, training_cost
+from bench.errors import UsageError
 from bench.graph import Graph, plan
 from bench.profiles import Profile
 from bench.recipe import Library, Row, Table
@@ -38,6 +39,7 @@ from bench.report.margin import margin_of
 from bench.report.model import Epoch, Measured, Provenance, Report, ReportRow, Training
 from bench.report.verdict import Verdict, combine
 from bench.report.waiting import waiting_row
+from bench.schema import nearest as nearest_name
 from bench.store import Store
 
 # How a network was trained, as far as recipes call it so; what a paper leaves out of it can change any number.
@@ -64,6 +66,7 @@ def build(
     costs: CostTable,
     *,
     smaller: Profile | None = None,
+    rows: Collection[str] = (),
 ) -> Report:
     """The table ``name`` beside its reproduction.
 
@@ -73,15 +76,21 @@ def build(
         store: where the records are; a run is looked up by its key.
         costs: counted networks; one that is missing is shown as unknown, never counted here.
         smaller: a reduced profile to show in a column of its own; verdicts rest on the paper profile alone.
+        rows: the rows to show, with the claims that name them; none means all. What is corrected for all of a table's
+            verdicts still is.
 
     Raises:
-        UsageError: no table has this name.
+        UsageError: there is no such table or row.
     """
     table = library.table(name)
+    for row in rows:
+        if row not in table.rows:
+            raise UsageError(f"no row {row!r} in {name}; {nearest_name(row, table.rows)}")
     paper = plan(library, [name], "paper")
     reduced = plan(library, [name], smaller) if smaller else Graph()
     inputs = _Inputs(library, table, store, costs, paper, reduced, Footnotes())
     lines = _corrected([_row(inputs, row) for row in table.rows.values()])
+    named = [claim for claim in table.claims if not rows or {claim.better, claim.worse} & {*rows}]
     return Report(
         table=name,
         title=table.title,
@@ -91,8 +100,9 @@ def build(
         margin=table.margin,
         columns=table.columns,
         smaller=smaller,
-        lines=lines,
-        claims=tuple(judge_claim(paper, store, table, statement) for statement in table.claims),
+        lines=tuple(line for line in lines if not rows or line.name in rows),
+        claims=tuple(judge_claim(paper, store, table, statement) for statement in named),
+        smaller_claims=tuple(judge_claim(reduced, store, table, statement) for statement in named if smaller),
         footnotes=inputs.footnotes.texts,
         assumed=tuple(assumption(path, reason, table.rows.values()) for path, reason in table.assumed.items()),
         deviations=table.deviations,

@@ -70,6 +70,60 @@ def test_report_without_a_format_is_text(kdbench: Kdbench) -> None:
     assert kdbench("report", "ffdwv-table3") == kdbench("report", "ffdwv-table3", "--format", "text")
 
 
+def test_a_report_fits_the_columns_that_there_are(kdbench: Kdbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    full = kdbench("report", "efficiency")[1]
+    for columns in (100, 80, 44):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert max(map(len, kdbench("report", "efficiency")[1].splitlines())) <= columns
+        for command in (["coverage"], ["list", "efficiency"], ["list"]):
+            room = max(columns, 48) if command == ["list"] else columns
+            said = kdbench(*command)[1].partition("\n\n")[0]
+            assert max(map(len, said.splitlines())) <= room, command
+    for columns in ("", "0", "wide"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert kdbench("report", "efficiency")[1] == full
+
+
+def test_a_report_in_brief_and_of_some_rows(kdbench: Kdbench) -> None:
+    code, brief, err = kdbench("report", "efficiency", "--brief", "--row", "fashion-teacher", "--row", "mnist-teacher")
+    assert (code, err) == (0, "")
+    assert "Claims:" in brief
+    assert brief.count("Teacher (CNN)") == 2
+    assert "Student, T = 10" not in brief.partition("Verdict")[2]
+    assert "Notes" not in brief
+    page = kdbench("report", "efficiency", "--row", "fashion-teacher", "--format", "html")[1]
+    assert (
+        page.count('class="label"') <= 1
+        or "LeNet-5-Half" not in page.partition('id="table"')[2].partition("</table>")[0]
+    )
+
+
+def test_a_page_can_be_written_too(kdbench: Kdbench, tmp_path: Path) -> None:
+    page = kdbench("report", "zskd", "--format", "html")[1]
+    code, out, _ = kdbench("report", "zskd", "--format", "html", "--write")
+    assert (code, out) == (0, f"written to {tmp_path / 'results' / 'site' / 'zskd.html'}\n")
+    assert (tmp_path / "results" / "site" / "zskd.html").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--write", "--row", "mnist-zskd"], "--write is for a whole table"),
+        (["--write", "--brief"], "--write is for a whole table"),
+        (["--write", "--format", "csv"], "--write is for a whole table"),
+        (["--brief", "--format", "json"], "--brief is for people"),
+        (["--brief", "--format", "html"], "a page has everything"),
+        (["--row", "mnist-zksd"], "no row 'mnist-zksd' in zskd; did you mean 'mnist-zskd'?"),
+    ],
+)
+def test_what_a_report_cannot_be(kdbench: Kdbench, options: list[str], message: str) -> None:
+    code, out, err = kdbench("report", "zskd", *options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_report_writes_the_table_in_the_project(kdbench: Kdbench, tmp_path: Path) -> None:
     code, _, _ = kdbench("report", "ffdwv-table2", "--write")
     written = (tmp_path / "results" / "tables" / "ffdwv-table2.md").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import registry
 from bench.errors import RecipeError, UsageError
 from bench.recipe import load
 from tests.handmade import SMALL, changed, library, write
@@ -218,3 +219,20 @@ def test_every_shipped_row_says_where_its_published_error_stands(name: str) -> N
 def test_every_shipped_table_stands_in_a_file_of_its_own() -> None:
     files = sorted((ROOT / "recipes").glob("*/*.yaml"))
     assert sorted(table.file for table in SHIPPED.tables.values()) == files
+
+
+METHOD_WORDS = {name.split("_")[0] for name in registry.METHODS} | {"uniform", "smoothing"}
+NETWORK = re.compile(r"(resnet|wrn|vgg|mobilenet|shufflenet|shuffle|lenet)\w*")
+SET_WORDS = ("cifar10", "cifar100", "mnist", "fashion", "cub200")
+ROWS = [(table.name, row) for table in SHIPPED.tables.values() for row in table.rows]
+
+
+@pytest.mark.parametrize(("table", "row"), ROWS)
+def test_a_row_is_named_by_its_method_then_its_network_with_its_data_set_at_one_end(table: str, row: str) -> None:
+    """Words in lower case between hyphens: ``kd-resnet32-one``, ``ffdwv-resnet110-cifar10``, ``mnist-student-kd``."""
+    words = row.split("-")
+    assert all(re.fullmatch(r"[a-z0-9]+", word) for word in words)
+    methods = [i for i, word in enumerate(words) if word in METHOD_WORDS]
+    networks = [i for i, word in enumerate(words) if NETWORK.fullmatch(word)]
+    assert not methods or not networks or max(methods) < min(networks)
+    assert all(i in (0, len(words) - 1) for i, word in enumerate(words) if word in SET_WORDS)

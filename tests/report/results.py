@@ -1,5 +1,6 @@
 """A store of hand-written records, and the table that they make."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class Results:
         run = plan(self.library, [self.name], profile).rows[self.name, row][seed]
         self.store.add(record(run, *errors, **said))
 
-    def report(self, smaller: Profile | None = None) -> Report:
-        return build(self.library, self.name, self.store, FakeCosts(), smaller=smaller)
+    def report(self, smaller: Profile | None = None, rows: Sequence[str] = ()) -> Report:
+        return build(self.library, self.name, self.store, FakeCosts(), smaller=smaller, rows=rows)
 
     def line(self, row: str) -> ReportRow:
         return line_of(self.report(), row)
@@ -65,3 +66,22 @@ def line_of(report: Report, row: str) -> ReportRow:
 
 def notes_of(report: Report, row: str, column: str) -> list[str]:
     return [report.footnotes[mark - 1] for mark in line_of(report, row).marks.get(column, ())]
+
+
+def something_of_everything(results: Results) -> Report:
+    """A report with something of everything."""
+    for seed, last in enumerate([30.1, 30.0, 30.05], 1):
+        results.add("plain", (last, last - 0.2), seed=seed)
+    for seed, best in enumerate([25.1, 27.0, 23.5], 1):
+        results.add("teacher", (best + 0.3, best), seed=seed)
+    for seed, last in enumerate([29.3, 29.2, 29.25], 1):
+        digest = {"record": "other", "artifact": "other"} if seed == 3 else {"record": "same", "artifact": "digest"}
+        results.add("kd", (last, 28.0 + last / 1000), seed=seed, taken={"teacher": digest})
+    results.add("dml", (27.5, 27.0), (26.5, 26.0), precision="float32")
+    results.add("dml", (27.7, 27.2), (26.9, 26.4), seed=2, device="Another GPU", commit=None)
+    results.add("dml", (None, 60.0), (None, 70.0), seed=3, status="diverged")
+    results.add("control", (30.2, 29.9))
+    results.add("staged", (27.9, 27.4), id="paper-old", versions={"engine": 0})
+    for seed in (1, 2):
+        results.add("kd", (97.0 + seed, 96.5), seed=seed, profile="smoke")
+    return results.report("smoke")

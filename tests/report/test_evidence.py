@@ -281,9 +281,9 @@ def test_shipped_rows_have_the_margins_of_their_claims() -> None:
         found: Row = shipped.table(table).rows[row]
         return margin_of(shipped, shipped.table(table), found)[0]
 
-    assert margin("ffdwv-table2", "resnet32-ffdwv-cifar10") == 0.165
-    assert margin("ffdwv-table2", "resnet110-ffdwv-cifar10") == 0.22
-    assert margin("ffdwv-table2", "resnet32-ffdwv-cifar100") == margin("ffdwv-table3", "ffdwv-resnet32") == 0.44
+    assert margin("ffdwv-table2", "ffdwv-resnet32-cifar10") == 0.165
+    assert margin("ffdwv-table2", "ffdwv-resnet110-cifar10") == 0.22
+    assert margin("ffdwv-table2", "ffdwv-resnet32-cifar100") == margin("ffdwv-table3", "ffdwv-resnet32") == 0.44
     assert margin("fsp-cifar10", "student-short") == 0.195
     assert margin("zskd", "mnist-zskd") == 0.285
     assert margin("zskd", "mnist-student-kd") == margin("zskd", "mnist-student") == 0.165

@@ -51,7 +51,8 @@ def test_markdown_has_neither_links_nor_html_nor_more_cells(report):
     lines = render(report, "markdown").splitlines()
     row = next(line for line in lines if "=1 " in line)
     assert r"=1 \[a](http://b) \<b>\|\`c\` & \&lt; d" in row
-    assert row.count("|") - row.count(r"\|") == lines[4].count("|")
+    header = next(line for line in lines if line.startswith("|"))
+    assert row.count("|") - row.count(r"\|") == header.count("|")
     assert r"\# a `1|2` !\[i](j) - \<script>\`" in "\n".join(lines)
     assert "1\\. Nobody" in lines
 

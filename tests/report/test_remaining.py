@@ -7,8 +7,7 @@ from bench.graph import Graph, Run, plan
 from bench.record import Result
 from bench.report import remaining as module
 from bench.report.details import details
-from bench.report.html.write import left
-from bench.report.remaining import Remaining, devices_here, held_locks, remaining, state_of
+from bench.report.remaining import Remaining, devices_here, held_locks, left, remaining, remaining_rows, state_of
 from bench.store import Store
 from tests import handmade
 from tests.report.pages import FakeCosts
@@ -55,6 +54,26 @@ def test_what_was_made_elsewhere_or_for_a_try_is_no_rate(graph: Graph, store: St
     first, second, _ = seeds(graph, "plain")
     store.add(handmade.record(first, seconds=100.0, flops=10**12, **said))
     assert remaining([second], store, FakeCosts(), HERE) == Remaining({"missing": 1}, 0.0, rates=0, unknown=1)
+
+
+def test_a_row_takes_what_its_own_stages_take(tmp_path: Path, store: Store) -> None:
+    library = handmade.library(tmp_path)
+    graph = plan(library, ["small"], "paper")
+    rows = {row.row: row for row in remaining_rows(library.table("small"), graph, store, FakeCosts(), HERE)}
+    staged = [*graph.rows["small", "staged"].values()]
+    assert rows["staged"].seeds == {"missing": len(staged)}
+    # Its first stage is one run for all seeds; the teacher is that of another row.
+    assert rows["staged"].left.states == {"missing": len(staged) + 1}
+    assert (rows["nothing"].planned, rows["nothing"].left.states) == (0, {})
+    with store.lock(staged[0].sources["init"]) as mine:
+        assert mine
+        (again,) = [
+            row
+            for row in remaining_rows(library.table("small"), graph, store, FakeCosts(), HERE)
+            if row.row == "staged"
+        ]
+    if held_locks():
+        assert again.seeds == {"running": len(staged)}
 
 
 def test_threads_do_not_make_another_processor(graph: Graph, store: Store) -> None:

@@ -16,6 +16,7 @@ from bench.report.render import render
 from bench.report.table import build
 from bench.store import Store
 from tests.handmade import library, record
+from tests.report.pages import FakeCosts
 
 NOTHING = "  nothing: {label: Left out, group: Large, published: N/A}\n"
 WAITING = """\
@@ -38,7 +39,7 @@ def report(found: Library, folder: Path) -> Report:
 
 def test_a_row_that_waits_shows_what_is_published(tmp_path: Path) -> None:
     found = library(tmp_path, (NOTHING, WAITING), CLAIM)
-    made = report(found, tmp_path)
+    made = build(found, "small", Store(tmp_path), FakeCosts())
     line = made.lines[-1]
     assert (line.available, line.waits, line.measured, line.verdict) == (True, "needs another set", (), None)
     text = render(made, "text")

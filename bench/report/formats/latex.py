@@ -11,6 +11,7 @@ from itertools import chain, repeat
 
 from bench.report.formats.slim import slim_down
 from bench.report.formats.tex import escape, label
+from bench.report.formats.widths import bound, longest_word
 from bench.report.layout import Entry, Grid, Listing, lay_out
 from bench.report.model import Report
 
@@ -22,7 +23,6 @@ PAGE, COLUMN = 104, 52
 WIDEST, HIGHEST = 22, 56
 
 _NUMBER = re.compile(r"[-+]?\d[-+.e\d]*")
-_NUMBERS = re.compile(r"\d ± \d|^[-\d.]+ / [-\d.]+$|^[-+]?\d[-+.e\d]*$")
 
 
 def to_latex(report: Report, *, slim: bool = False) -> str:
@@ -31,8 +31,7 @@ def to_latex(report: Report, *, slim: bool = False) -> str:
     A table that is higher than a page goes on in another one under the same number.
     """
     page = lay_out(report)
-    grid, *blocks = page.blocks
-    assert isinstance(grid, Grid)
+    grid, blocks = page.table, [*page.above, *page.below]
     environment, width, signs = "table*", r"\textwidth", PAGE
     if slim:
         grid, notes = slim_down(report)
@@ -101,7 +100,7 @@ def _widths(grid: Grid, signs: int) -> list[float]:
 
 def _need(entry: Entry) -> int:
     """The longest part of an entry that is not to be broken: a word, or a number with its spread."""
-    return max(len(part) for line in entry.lines for part in _bound(line).split(" ")) + _room(entry)
+    return max(map(longest_word, entry.lines)) + _room(entry)
 
 
 def _wish(entry: Entry) -> int:
@@ -142,10 +141,5 @@ def _entry(entry: Entry) -> str:
 
 def _unbroken(line: str) -> str:
     """A line in LaTeX; numbers are not broken, neither at a sign (1e-05) nor between two."""
-    text = escape(_bound(line))
+    text = escape(bound(line))
     return rf"\mbox{{{text}}}" if _NUMBER.fullmatch(line) else text
-
-
-def _bound(line: str) -> str:
-    """A line with spaces that do not break within a number and its spread, or between two numbers."""
-    return re.sub(r" (?=[±/] )|(?<=[±/]) ", "\u00a0", line) if _NUMBERS.search(line) else line

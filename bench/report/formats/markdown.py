@@ -1,17 +1,23 @@
 """A report in Markdown, as GitHub shows it."""
 
 import re
-from collections.abc import Sequence
 
-from bench.report.formats.page import Style, write
-from bench.report.layout import lay_out
+from bench.report.layout import Entry, Grid, Listing, Page, lay_out
 from bench.report.model import Report
 from bench.text import on_one_line, visible
 
 
-def to_markdown(report: Report) -> str:
-    """The report in Markdown."""
-    return write(lay_out(report), STYLE)
+def to_markdown(report: Report, *, brief: bool = False) -> str:
+    """The report in Markdown; ``brief``: no more than the answer, the claims and the verdicts."""
+    return write(lay_out(report, brief=brief))
+
+
+def write(page: Page) -> str:
+    """A page in Markdown."""
+    blocks = (
+        _grid(block) if isinstance(block, Grid) else _listing(block) for block in (*page.above, page.table, *page.below)
+    )
+    return "\n\n".join([f"### {escape(page.title)}", _inline(escape(page.paper)), *blocks]) + "\n"
 
 
 def escape(text: str) -> str:
@@ -19,8 +25,21 @@ def escape(text: str) -> str:
     return re.sub(r"[\\|*<\[`]|&(?=#?\w+;)", r"\\\g<0>", on_one_line(visible(text)))
 
 
+def _grid(grid: Grid) -> str:
+    from tabulate import tabulate
+
+    rows = [list(map(_entry, row)) for row in grid.rows]
+    table = tabulate(rows, [*map(_entry, grid.headers)], tablefmt="pipe", disable_numparse=True)
+    return f"**{escape(grid.title)}**\n\n{table}" if grid.title else table
+
+
+def _entry(entry: Entry) -> str:
+    marks = f"<sup>{','.join(map(str, entry.marks))}</sup>" if entry.marks else ""
+    return "<br>".join(map(escape, entry.lines)) + marks
+
+
 def _prose(text: str) -> str:
-    """The same of a note, in which what stands between backticks is code."""
+    """A text escaped, in which what stands between backticks is code."""
     parts = re.split(r"`([^`]+)`", text)
     return "".join(f"`{on_one_line(visible(part))}`" if i % 2 else escape(part) for i, part in enumerate(parts))
 
@@ -34,20 +53,6 @@ def _start(mark: str) -> str:
     return f"{mark}\\" if mark.isdigit() else f"\\{mark}"
 
 
-def _listing(title: str, items: Sequence[str], numbered: bool) -> str:
-    return "\n".join(
-        [f"**{title}**", "", *(f"{f'{i}.' if numbered else '-'} {_inline(t)}" for i, t in enumerate(items, 1))]
-    )
-
-
-STYLE = Style(
-    tablefmt="pipe",
-    escape=escape,
-    prose=_prose,
-    join="<br>".join,
-    mark="<sup>{}</sup>",
-    gap=False,
-    listing=_listing,
-    heading="**{}**\n\n".format,
-    document=lambda title, paper, blocks: "\n\n".join([f"### {title}", _inline(paper), *blocks]) + "\n",
-)
+def _listing(listing: Listing) -> str:
+    items = (f"{f'{i}.' if listing.numbered else '-'} {_inline(_prose(t))}" for i, t in enumerate(listing.items, 1))
+    return "\n".join([f"**{escape(listing.title)}**", "", *items])

@@ -1,10 +1,10 @@
-"""A table's main columns, for one column of a paper: rows, the published number, ours, and the verdict's word."""
+"""A table's main columns, for one column of a paper: rows, the published number, ours, and the verdict."""
 
 from collections.abc import Callable, Mapping
 
 from bench.recipe import Cell
-from bench.report.footnotes import Footnotes
-from bench.report.layout import ABSENT, Entry, Grid, Listing
+from bench.report.columns import ABSENT
+from bench.report.layout import Entry, Grid, Listing, numbered
 from bench.report.model import Report, ReportRow
 
 COLUMNS: Mapping[str, tuple[str, Callable[[ReportRow], tuple[str, ...]]]] = {
@@ -18,21 +18,20 @@ COLUMNS: Mapping[str, tuple[str, Callable[[ReportRow], tuple[str, ...]]]] = {
 
 def slim_down(report: Report) -> tuple[Grid, Listing]:
     """The short table, and the notes that it refers to; a group stands alone in a line above its rows."""
-    notes, rows, group = Footnotes(), list[tuple[Entry, ...]](), None
+    rows, group = list[tuple[Entry, ...]](), None
     for line in report.lines:
         if line.group != group:
             rows.append((Entry((line.group,)), *(Entry(("",)) for _ in range(len(COLUMNS) - 1))))
             group = line.group
-        rows.append(tuple(_entry(report, line, column, notes) for column in COLUMNS))
+        rows.append(tuple(_entry(line, column) for column in COLUMNS))
     headers = tuple(Entry((header,)) for header, _ in COLUMNS.values())
-    return Grid("", headers, tuple(rows)), Listing("Notes", notes.texts, numbered=True)
+    return numbered(Grid("", tuple(COLUMNS), headers, tuple(rows)), report.footnotes)
 
 
-def _entry(report: Report, line: ReportRow, column: str, notes: Footnotes) -> Entry:
+def _entry(line: ReportRow, column: str) -> Entry:
     if not line.available and column != "label":
         return Entry(("N/A",))
-    texts = (report.footnotes[number - 1] for number in line.marks.get(column, ()))
-    return Entry(COLUMNS[column][1](line), notes.mark(texts))
+    return Entry(COLUMNS[column][1](line), line.marks.get(column, ()))
 
 
 def _published(cell: Cell | None) -> str:
@@ -60,4 +59,4 @@ def _verdict(line: ReportRow) -> str:
         return "waits"
     if line.unscored is not None:
         return "unscored"
-    return line.verdict.word if line.verdict else "not published"
+    return line.verdict.text if line.verdict else "not published"

@@ -8,14 +8,15 @@ from dataclasses import asdict, fields
 from itertools import groupby
 
 from bench.recipe import Stages
+from bench.report.columns import ABSENT
 from bench.report.formats import markdown, text
-from bench.report.formats.page import write
-from bench.report.layout import ABSENT, Entry, Grid, Listing, Page
+from bench.report.layout import Entry, Grid, Listing, Page
 from bench.report.survey import Surveyed, to_plain
 from bench.text import in_a_spreadsheet, visible, visible_json
 
 TITLE = "The survey's tables, from the recipes"
-HEADERS = ("Work", "Data", "Teacher", "Knowledge, and its transfer", "Student", "Here", "Stated")
+HEADERS = ("Objective", "Work", "Data", "Teacher", "Knowledge, and its transfer", "Student", "Here", "Stated")
+COLUMNS = ("group", "label", "data", "teacher", "knowledge", "student", "here", "stated")
 LEGEND = (
     "A line is what the survey says; one that begins with an arrow is what the recipes that stand for the work say.",
     "Knowledge: what is distilled; then where in the networks, and how it comes to the student.",
@@ -25,14 +26,14 @@ LEGEND = (
 )
 
 
-def to_text(paper: str, entries: Sequence[Surveyed]) -> str:
-    """For a terminal."""
-    return write(_page(paper, entries), text.STYLE)
+def to_text(paper: str, entries: Sequence[Surveyed], width: int | None) -> str:
+    """For a terminal of so many columns; None is as many as it takes."""
+    return text.write(_page(paper, entries), width)
 
 
 def to_markdown(paper: str, entries: Sequence[Surveyed]) -> str:
     """As GitHub shows it."""
-    return write(_page(paper, entries), markdown.STYLE)
+    return markdown.write(_page(paper, entries))
 
 
 def to_json(paper: str, entries: Sequence[Surveyed]) -> str:
@@ -65,12 +66,13 @@ def _cell(value: str | None) -> str:
 
 
 def _page(paper: str, entries: Sequence[Surveyed]) -> Page:
-    grids = [
-        Grid(table, tuple(Entry((header,)) for header in HEADERS), tuple(map(_row, works)))
+    headers = tuple(Entry((header,)) for header in HEADERS)
+    first, *others = (
+        Grid(table, COLUMNS, headers, tuple(map(_row, works)))
         for table, works in groupby(entries, lambda entry: entry.table)
-    ]
+    )
     sources = tuple(f"[{entry.name}] {entry.work.cites}: {entry.work.source}" for entry in entries)
-    return Page(TITLE, paper, (*grids, Listing("How to read it", LEGEND), Listing("Sources", sources)))
+    return Page(TITLE, paper, (), first, (*others, Listing("How to read it", LEGEND), Listing("Sources", sources)))
 
 
 def _row(entry: Surveyed) -> tuple[Entry, ...]:
@@ -82,7 +84,8 @@ def _row(entry: Surveyed) -> tuple[Entry, ...]:
         return Entry((*said, *ours))
 
     return (
-        Entry((f"[{entry.name}]", work.objective)),
+        Entry((work.objective,)),
+        Entry((f"[{entry.name}]",)),
         Entry((*stage("data").lines, f"({work.sets})")),
         stage("teacher"),
         stage("knowledge", "method"),

@@ -1,7 +1,7 @@
 """A report and the records behind it → what a page shows: the one place that reads both."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -104,14 +104,22 @@ class PageData:
     files: Mapping[str, str]
 
 
-def read(library: Library, name: str, store: Store, costs: CostTable, smaller: Profile | None = None) -> PageData:
+def read(
+    library: Library,
+    name: str,
+    store: Store,
+    costs: CostTable,
+    smaller: Profile | None = None,
+    only: Collection[str] = (),
+) -> PageData:
     """What the page of a table shows; arguments and errors are those of :func:`bench.report.table.build`."""
-    report = build(library, name, store, costs, smaller=smaller)
+    report = build(library, name, store, costs, smaller=smaller, rows=only)
     table, paper = library.table(name), plan(library, [name], "paper")
     graphs = [paper, plan(library, [name], smaller)] if smaller else [paper]
-    grid, *blocks = lay_out(report).blocks
-    assert isinstance(grid, Grid)
-    listings = {block.title: block for block in blocks if isinstance(block, Listing)}
+    laid_out = lay_out(report)
+    grid = laid_out.table
+    listings = {block.title: block for block in laid_out.below if isinstance(block, Listing)}
+    tried = [listing for listing in laid_out.above if listing.title.endswith("not a result")]
     sources = _sources(report)
     rows = tuple(_rows(report, grid, table, graphs, store, [source.text for source in sources]))
     tradeoffs = tradeoff(report, table, costs)
@@ -128,8 +136,8 @@ def read(library: Library, name: str, store: Store, costs: CostTable, smaller: P
         forest=forest_charts(forest(report), report.metric),
         columns=_columns(grid),
         groups=tuple((group, tuple(same)) for group, same in groupby(rows, key=lambda row: row.group)),
-        lists=tuple(listings[title] for title in ("How to read it",) if title in listings),
-        notes=report.footnotes,
+        lists=(*(listings[title] for title in ("How to read it",) if title in listings), *tried),
+        notes=listings["Notes"].items if "Notes" in listings else (),
         sources=sources,
         costs=cost_charts(tradeoffs, report.metric),
         cost_points=tradeoffs,

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from bench import __version__
 from bench.report.html.charts import curve_spec
 from bench.report.html.page import PageData
-from bench.report.remaining import Remaining
+from bench.report.remaining import left
 
 _HERE = Path(__file__).parent
 # In the order in which they are to be run.
@@ -57,25 +57,6 @@ def write_index(pages: Sequence[PageData]) -> str:
         )
     totals = {key: sum(entry[key] for entry in entries) for key in ("done", "planned")}  # type: ignore[misc]
     return _render("index.html.j2", {"pages": entries, **totals}, [])
-
-
-def left(remaining: Remaining, device: str, table: str) -> str:
-    """How long the rest takes on this machine, in a sentence."""
-    to_do = sum(count for state, count in remaining.states.items() if state not in ("done", "diverged"))
-    if not to_do:
-        return "Nothing is left to run."
-    ask = f"`kdbench estimate {table}` times some steps"
-    if not remaining.rates:
-        return f"Hours left are unknown: no run of such networks was made on {device}; {ask}."
-    told = f"{_hours(remaining.seconds)} left on {device}, at the rate of {remaining.rates} runs made on it"
-    if not remaining.unknown:
-        return f"About {told}."
-    return f"At least {told}; of {remaining.unknown} more runs that is unknown; {ask}."
-
-
-def _hours(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:.0f} hours" if hours >= 10 else f"{hours:.1f} hours" if hours >= 0.1 else f"{hours:.2g} hours"
 
 
 def _render(template: str, context: dict[str, Any], libraries: Sequence[Markup]) -> str:
