@@ -34,6 +34,7 @@ from bench.methods.rkd import RKD
 from bench.methods.sp import SP
 from bench.methods.vanilla import LabelSmoothing, Vanilla
 from bench.methods.vid import VID
+from bench.metrics import Accuracy, ErrorRate, MeanIoU, Metric
 from bench.networks.base import Network
 from bench.networks.mobile import MobileNetV2, ShuffleNetV1, ShuffleNetV2
 from bench.networks.resnet import ResNet, ResNet50
@@ -63,6 +64,7 @@ NETWORKS: dict[str, type[Network]] = _by_name(
 )
 OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
 DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
+METRICS: dict[str, type[Metric]] = _by_name(ErrorRate, Accuracy, MeanIoU)
 SETS: dict[str, DatasetInfo] = {info.name: info for info in vars(sets).values() if isinstance(info, DatasetInfo)}
 
 # What a plug-in may add, and what a record calls it.
@@ -72,6 +74,7 @@ _KINDS: tuple[tuple[type[Any], str, dict[str, Any]], ...] = (
     (Network, "network", NETWORKS),
     (Optimizer, "optimizer", OPTIMIZERS),
     (Decay, "decay", DECAYS),
+    (Metric, "metric", METRICS),
     (DatasetInfo, "set", SETS),
 )
 

@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, identity_of_fields
 from bench.methods.base import Method, Synthesiser
+from bench.metrics import ERROR, Metric
 from bench.networks.base import Initial, Network
 from bench.optimizers import Optimizer
 from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
-Quality = Literal["error", "accuracy"]
-Metric = Literal["error", "accuracy", "params", "trcost", "tecost", "iterations", "ensemble", "fidelity"]
+# What a table has columns of, beside its metric.
+CostColumn = Literal["params", "trcost", "tecost", "iterations"]
+Column = CostColumn | Literal["ensemble", "fidelity"]
+COLUMNS: tuple[str, ...] = ("params", "trcost", "tecost", "iterations", "ensemble", "fidelity")
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -88,9 +91,10 @@ class Stage:
 
     ``transfer_set`` names a stage that synthesises the images to train on; ``data`` then gives the images to test on.
     A teacher cache changes no number: ``auto`` has one where it pays. ``initial`` is the rule of the initial weights.
+    ``metric`` is what its table's is recorded as, measured beside the error.
 
     A recipe spells each field as it is called here, or as its metadata's ``recipe_key`` says, in a stage, its row or
-    its table; ``name`` and ``location`` it does not say.
+    its table; ``name``, ``metric`` and ``location`` it does not say.
     """
 
     name: str = field(metadata={**NEVER_IN_KEY, "recipe_key": None})
@@ -107,6 +111,7 @@ class Stage:
     transfer_set: Ref | None = field(default=None, metadata=_edge())
     seed: PositiveInt | Literal["source"] | None = field(default=None, metadata=NEVER_IN_KEY)
     teacher_cache: Literal["auto", "off"] = field(default="auto", metadata=NEVER_IN_KEY)
+    metric: Metric = field(default=ERROR, metadata={"recipe_key": None})
     location: str = field(default="", metadata={**NEVER_IN_KEY, "recipe_key": None})
 
     @property
@@ -231,8 +236,8 @@ class Table:
     name: str
     title: str
     paper: str
-    metric: Quality
-    columns: tuple[Metric, ...]
+    metric: Metric
+    columns: tuple[str, ...]
     grouped_by: str
     margin: float
     words: dict[str, Words]

@@ -6,9 +6,10 @@ from statistics import fmean, stdev
 
 from bench.cost import CostTable, cost_of, forward_flops, step_macs
 from bench.graph import Graph, Run
+from bench.metrics import Metric
 from bench.recipe import Cell, Row
-from bench.recipe.model import Metric, Quality
-from bench.record import Record
+from bench.recipe.model import CostColumn
+from bench.record import Record, test_score
 from bench.report.inference import nested
 from bench.report.model import CostCell, Ensemble, Epoch, Fidelity, Measured
 from bench.report.sources import Sources
@@ -16,7 +17,12 @@ from bench.report.verdict import Verdict, judge, judge_cost
 from bench.store import Store
 
 BOTH: tuple[Epoch, ...] = ("last", "best")
-COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations")
+COST_METRICS: tuple[CostColumn, ...] = ("params", "trcost", "tecost", "iterations")
+
+
+def cost_columns(columns: Iterable[str]) -> list[CostColumn]:
+    """Those of a table's columns that are costs."""
+    return [cost for column in columns for cost in COST_METRICS if cost == column]
 
 
 @dataclass(frozen=True)
@@ -57,20 +63,20 @@ def collect(graph: Graph, store: Store, table: str, row: Row) -> Samples:
     return Samples(len(runs), tuple(Sample(seed, run, record) for seed, run, record in records if record is not None))
 
 
-def protocols(row: Row, metric: Quality) -> tuple[Epoch, ...]:
+def protocols(row: Row, metric: Metric) -> tuple[Epoch, ...]:
     """The published protocol; both where it is unknown or where there is nothing to be judged."""
-    cell = row.published.get(metric)
+    cell = row.published.get(metric.name)
     if cell is None or row.unscored or cell.protocol == "unknown":
         return BOTH
     return (cell.protocol,)
 
 
-def errors(row: Row, samples: Samples, protocol: Epoch) -> dict[int, float]:
-    """Test error (%) by seed of the runs that did not diverge: the first network's, or the mean over a group."""
+def recorded(row: Row, samples: Samples, protocol: Epoch, metric: Metric) -> dict[int, float]:
+    """What stands for a metric by seed, of the runs that did not diverge: the first network's, or a group's mean."""
     by_seed = {}
     for sample in samples.recorded:
         results = sample.record.results if row.report == "mean" else sample.record.results[:1]
-        values = [result.last_error if protocol == "last" else result.best_error for result in results]
+        values = [result.score(metric.recorded.name)[protocol] for result in results]
         known = [value for value in values if value is not None]
         if sample.record.status == "done" and values and len(known) == len(values):
             by_seed[sample.seed] = fmean(known)
@@ -78,12 +84,10 @@ def errors(row: Row, samples: Samples, protocol: Epoch) -> dict[int, float]:
 
 
 def measured_cell(
-    row: Row, samples: Samples, protocol: Epoch, metric: Quality, compared: Comparison | None = None
+    row: Row, samples: Samples, protocol: Epoch, metric: Metric, compared: Comparison | None = None
 ) -> Measured:
     """Our cell under one protocol, with a verdict where it is compared with something; an unscored row gets none."""
-    values = errors(row, samples, protocol)
-    if metric == "accuracy":
-        values = {seed: 100 - error for seed, error in values.items()}
+    values = {seed: metric.shown(value) for seed, value in recorded(row, samples, protocol, metric).items()}
     groups = samples.sources(values).groups
     ours = nested([[values[seed] for seed in group] for group in groups]) if values else None
     return Measured(
@@ -122,7 +126,7 @@ def progress(survived: int, recorded: int, planned: int) -> Iterator[str]:
         yield "interim"
 
 
-def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
+def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Metric) -> Ensemble | None:
     """The ensembles of a row's networks in a plan; None where it plans none."""
     run = graph.ensembles.get((table, row.name))
     if run is None or run.ensemble is None:
@@ -131,8 +135,7 @@ def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Qual
     record = store.latest_record(run)
     if record is None:
         return Ensemble(run.ensemble, published)
-    errors = [entry["test_error"] for entry in record.curve]
-    values = [100 - error for error in errors] if metric == "accuracy" else errors
+    values = [metric.shown(test_score(entry, metric.recorded.name)) for entry in record.curve]
     sd = stdev(values) if len(values) > 1 else None
     return Ensemble(run.ensemble, published, len(values), fmean(values), sd)
 
@@ -168,8 +171,8 @@ def _means(records: Sequence[Record]) -> dict[str, float]:
 
 
 def cost_cells(
-    row: Row, run: Run, steps: int | None, costs: CostTable, wanted: Sequence[Metric]
-) -> dict[Metric, CostCell]:
+    row: Row, run: Run, steps: int | None, costs: CostTable, wanted: Sequence[CostColumn]
+) -> dict[CostColumn, CostCell]:
     """Published and derived costs of a row, ``run`` being one of its last stage and ``steps`` its training steps.
 
     Params in millions, trcost and tecost in 1e8 FLOPs an image; ``trcost`` is the forward cost of all networks that a
@@ -177,18 +180,18 @@ def cost_cells(
     """
     deployed = cost_of(run.stage.networks[0], run.stage.data.set, costs)
     step = step_macs(run, costs)
-    derived: dict[Metric, float | None] = {
+    derived: dict[CostColumn, float | None] = {
         "params": None if deployed is None else deployed.params / 1e6,
         "tecost": None if deployed is None or deployed.macs is None else forward_flops(deployed.macs) / 1e8,
         "trcost": None if step is None else forward_flops(sum(step[0]) + sum(step[1])) / 1e8,
         "iterations": steps,
     }
-    published = {metric: cell.value for metric, cell in row.published.items()}
+    published = {column: cell.value for column, cell in row.published.items()}
     cells = {}
-    for metric in wanted:
-        theirs, ours = published.get(metric), derived[metric]
+    for column in wanted:
+        theirs, ours = published.get(column), derived[column]
         # No training step costs less than the network that it trains.
-        floor = published.get("tecost", derived["tecost"]) if metric == "trcost" else None
+        floor = published.get("tecost", derived["tecost"]) if column == "trcost" else None
         verdict = None if theirs is None or ours is None else judge_cost(theirs, ours, floor)
-        cells[metric] = CostCell(theirs, ours, verdict)
+        cells[column] = CostCell(theirs, ours, verdict)
     return cells

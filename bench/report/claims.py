@@ -5,7 +5,7 @@ from functools import partial
 
 from bench.graph import Graph
 from bench.recipe import Claim, Row, Table
-from bench.report.cells import BOTH, collect, ensemble_cell, errors, progress, protocols
+from bench.report.cells import BOTH, collect, ensemble_cell, progress, protocols, recorded
 from bench.report.model import Claimed, Epoch
 from bench.report.sources import Sources
 from bench.report.verdict import Verdict, alike, claim, combine, equivalent
@@ -33,10 +33,14 @@ def _compare(
 ) -> Verdict:
     """Pairs of one seed each; what two seeds of either row share makes their pairs depend on each other."""
     one, other = (collect(paper, store, table.name, row) for row in (better, worse))
-    gained, lost = errors(better, one, epoch), errors(worse, other, epoch)
+    own = table.metric.recorded
+    gained, lost = (
+        {seed: own.burden(value) for seed, value in recorded(row, samples, epoch, own).items()}
+        for row, samples in ((better, one), (worse, other))
+    )
     runs = [{sample.seed: sample.run for sample in samples.recorded} for samples in (one, other)]
-    recorded, seeds = runs[0].keys() & runs[1].keys(), sorted(gained.keys() & lost.keys())
+    present, seeds = runs[0].keys() & runs[1].keys(), sorted(gained.keys() & lost.keys())
     pairs = Sources({seed: [of_row[seed] for of_row in runs] for seed in seeds})
     conditions = [f"{pairs.given} ({', '.join(pairs.names)})"] if pairs.single else []
     planned = len(set(better.seeds) & set(worse.seeds))
-    return test(gained, lost, pairs.groups).given([*conditions, *progress(len(seeds), len(recorded), planned)])
+    return test(gained, lost, pairs.groups).given([*conditions, *progress(len(seeds), len(present), planned)])

@@ -3,21 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.metrics import Metric
 from bench.recipe import Cell
-from bench.recipe.model import Metric, Quality
+from bench.recipe.model import CostColumn
+from bench.report.cells import cost_columns
 from bench.report.model import Ensemble, Fidelity, Measured, Provenance, Report, ReportRow
 from bench.report.verdict import SIGNIFICANCE, shown
 
 UNKNOWN = "?"
 ABSENT = "-"
-METRIC_LEGENDS: dict[Quality, str] = {"error": "error in %, lower", "accuracy": "accuracy in %, higher"}
-COST_NAMES: dict[Metric, str] = {
+COST_NAMES: dict[CostColumn, str] = {
     "params": "Params (M)",
     "trcost": "TrCost",
     "tecost": "TeCost",
     "iterations": "Iterations",
 }
-LEGENDS: dict[Metric, str] = {
+LEGENDS: dict[str, str] = {
     "params": "Params: millions of trained parameters of the deployed network.",
     "trcost": "TrCost: 1e8 FLOPs an image, forward, of all networks that a training step runs (teacher included).",
     "tecost": "TeCost: 1e8 FLOPs an image, forward, of the deployed network.",
@@ -101,11 +102,10 @@ def _comparison(report: Report) -> Grid:
         "difference": ("Diff.", _differences),
         "verdict": ("Verdict", _verdict),
     }
-    for metric in report.columns:
-        if metric in COST_NAMES:
-            columns[metric] = (COST_NAMES[metric], _cost_column(metric))
-        if metric == "ensemble":
-            columns[metric] = ("Ensemble", lambda line: _ensemble(line.ensemble))
+    for column in report.columns:
+        columns |= {cost: (COST_NAMES[cost], _cost_column(cost)) for cost in cost_columns([column])}
+        if column == "ensemble":
+            columns[column] = ("Ensemble", lambda line: _ensemble(line.ensemble))
     if report.smaller:
         columns["smaller"] = (f"{report.smaller} profile:\nnot a result", _smaller)
     headers = [report.grouped_by.replace(" ", "\n"), "Row", *(header for header, _ in columns.values())]
@@ -190,11 +190,11 @@ def _verdict(line: ReportRow) -> list[str]:
     return text if verdict.detectable is None else [*text, f"80 % power: {verdict.detectable:.2f}"]
 
 
-def _cost_column(metric: Metric) -> Callable[[ReportRow], Sequence[str]]:
+def _cost_column(column: CostColumn) -> Callable[[ReportRow], Sequence[str]]:
     """For example ``6.43 / 6.45`` over ``agrees``."""
 
     def show(line: ReportRow) -> Sequence[str]:
-        cost = line.costs[metric]
+        cost = line.costs[column]
         published = ABSENT if cost.published is None else f"{cost.published:g}"
         numbers = f"{published} / {_number(cost.derived)}"
         return [numbers] if cost.verdict is None else [numbers, cost.verdict.word]
@@ -213,14 +213,20 @@ def _number(value: float | None) -> str:
 
 def _legend(report: Report) -> tuple[str, ...]:
     fixed = (
-        f"Top-1 test {METRIC_LEGENDS[report.metric]} is better; {UNKNOWN} is not stated in the paper.",
+        f"{_meaning(report.metric)} is better; {UNKNOWN} is not stated in the paper.",
         "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± standard deviation of one run, "
         "over n seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
         f"Verdicts allow a margin of {report.margin:g} points, or half of a smaller difference that the paper makes"
         " something of. Costs: published / ours.",
         *_statistics(report),
     )
-    return (*fixed, *(LEGENDS[metric] for metric in report.columns if metric in LEGENDS))
+    return (*fixed, *(LEGENDS[column] for column in report.columns if column in LEGENDS))
+
+
+def _meaning(metric: Metric) -> str:
+    """For example ``Top-1 test error in %, lower``."""
+    unit = f" in {metric.unit}" if metric.unit else ""
+    return f"{metric.meaning}{unit}, {'higher' if metric.higher_is_better else 'lower'}"
 
 
 def _statistics(report: Report) -> Iterator[str]:
