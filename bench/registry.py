@@ -32,10 +32,12 @@ from bench.methods.nst import NST
 from bench.methods.pkt import PKT
 from bench.methods.rkd import RKD
 from bench.methods.sp import SP
+from bench.methods.structured_kd import StructuredKD
 from bench.methods.vanilla import LabelSmoothing, Vanilla
 from bench.methods.vid import VID
 from bench.metrics import Accuracy, ErrorRate, MeanIoU, Metric
 from bench.networks.base import Network
+from bench.networks.encoder_decoder import EncoderDecoder
 from bench.networks.mobile import MobileNetV2, ShuffleNetV1, ShuffleNetV2
 from bench.networks.resnet import ResNet, ResNet50
 from bench.networks.small import CNN, MLP, LeNet5
@@ -56,11 +58,11 @@ def _by_name(*components: type[C]) -> dict[str, type[C]]:
 
 METHODS: dict[str, type[Method]] = _by_name(
     *(Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint),
-    *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
+    *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD, StructuredKD),
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
 NETWORKS: dict[str, type[Network]] = _by_name(
-    ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP
+    ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP, EncoderDecoder
 )
 OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
 DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
