@@ -10,7 +10,7 @@ from typing import Self
 from bench.cli.output import complain
 from bench.graph import Run
 from bench.recipe import Library
-from bench.record import EpochEntry, Record, SynthesisEntry
+from bench.record import EpochEntry, Record, Score, SynthesisEntry
 from bench.run import Watcher
 
 LINE_SECONDS = 10.0
@@ -57,7 +57,9 @@ def measured(entry: EpochEntry | SynthesisEntry) -> str:
     """Loss and test error of every network of an epoch; of images that are made, how many miss their class."""
     losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
     errors = [net["test_error"] if "test_error" in net else net["train_error"] for net in entry["networks"]]
-    return f"loss {losses}  error {'/'.join(f'{error:.2f}' for error in errors)} %"
+    told = f"loss {losses}  error {'/'.join(f'{error:.2f}' for error in errors)} %"
+    others = [net.get("test_scores", {}) for net in entry["networks"]]
+    return "  ".join([told, *(f"{name} {'/'.join(f'{own[name]:.2f}' for own in others)}" for name in others[0])])
 
 
 def _sum(terms: Collection[float | None]) -> str:
@@ -80,8 +82,15 @@ def _result(run: Run, record: Record) -> str:
         return "" if agreement is None else f"agrees with its teacher on {agreement:.2f} %, "
     if not record.results:
         return f"{run.stage.method.params['count']:,} images, "
-    errors = (f"{result.last_error:.2f} (best {result.best_error:.2f})" for result in record.results)
-    return f"error {'/'.join(errors)} %, "
+    errors, *others = (
+        f"{name} {'/'.join(_last_and_best(result.score(name)) for result in record.results)}"
+        for name in ("error", *record.results[0].scores)
+    )
+    return ", ".join([f"{errors} %", *others, ""])
+
+
+def _last_and_best(score: Score) -> str:
+    return f"{score['last']:.2f} (best {score['best']:.2f})"
 
 
 class Lines:

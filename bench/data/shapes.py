@@ -37,7 +37,7 @@ CLASS_NAMES = ("ground", "disc", "frame", "triangle", "cross", "diamond")
 class ShapesSet(DatasetInfo):
     """Two to five shapes an image, each over those before it, of any colour on patches of any colours, under noise.
 
-    Only its form tells the class of a shape. ``synthetic`` says that such a set is made, not read.
+    Only its form tells the class of a shape.
     """
 
     def read(self, folder: Path | None, download: bool) -> Dataset:

@@ -33,6 +33,7 @@ from bench.methods.nst import NST
 from bench.methods.pkt import PKT
 from bench.methods.rkd import RKD
 from bench.methods.sp import SP
+from bench.methods.structured_kd import StructuredKD
 from bench.methods.vanilla import LabelSmoothing, Vanilla
 from bench.methods.vid import VID
 from bench.networks.base import Network
@@ -100,6 +101,7 @@ CASES = {
     "crd": Case(CRD(weight=0.8, negatives=3, dim=4), teachers=1, taught_by=WIDER),
     "crd-kd": Case(CRD(weight=0.8, kd=1.0, negatives=3, dim=4), teachers=1, taught_by=WIDER),
     "dkd": Case(DKD(temperature=4.0, target=1.0, others=8.0, warmup=0.5), teachers=1),
+    "structured_kd": Case(StructuredKD(weight=10.0, feature="stage1", pool=2), teachers=1, taught_by=WIDER),
     "data_impressions": Case(DataImpressions(count=6, scalings=(1.0, 0.1), temperature=5.0)),
 }
 
