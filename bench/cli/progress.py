@@ -58,7 +58,7 @@ def measured(entry: EpochEntry | SynthesisEntry) -> str:
     losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
     errors = [net["test_error"] if "test_error" in net else net["train_error"] for net in entry["networks"]]
     told = f"loss {losses}  error {'/'.join(f'{error:.2f}' for error in errors)} %"
-    others = [net.get("test_scores", {}) for net in entry["networks"]]
+    others: list[dict[str, float]] = [net.get("test_scores", {}) for net in entry["networks"]]  # type: ignore[misc]
     return "  ".join([told, *(f"{name} {'/'.join(f'{own[name]:.2f}' for own in others)}" for name in others[0])])
 
 

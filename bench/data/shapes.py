@@ -20,7 +20,7 @@ GROUND = 0  # the class of what no shape covers
 _FEWEST, _MOST = 2, 5  # shapes in an image
 _SMALLEST, _LARGEST = 5, 12  # half the size of a shape, in pixels
 _CELL = 8  # pixels along the side of a patch of the ground
-_CONTRAST, _NOISE = 12, 48  # of a shape's colour with the ground's, at least; largest change of a pixel, in grey levels
+_CONTRAST, _NOISE = 32, 32  # of a shape's colour with the ground's, at least; largest change of a pixel, in grey levels
 
 # Whether pixels (y, x), from its centre, are of a shape of half its size r. By class, from 1.
 _SHAPES: tuple[Callable[[Numbers, Numbers, int], Mask], ...] = (
@@ -63,14 +63,14 @@ class ShapesSet(DatasetInfo):
         """Pixels (size, size, channels) and their labels (size, size)."""
         size, rows = self.size, np.arange(self.size)
         patches = -(-size // _CELL)
-        ground = draws.integers(32, 224, self.channels) + draws.integers(-32, 33, (patches, patches, self.channels))
+        ground = draws.integers(32, 224, self.channels) + draws.integers(-16, 17, (patches, patches, self.channels))
         pixels = ground.repeat(_CELL, axis=0).repeat(_CELL, axis=1)[:size, :size]
         labels = np.full((size, size), GROUND, dtype=np.int64)
         for _ in range(draws.integers(_FEWEST, _MOST + 1)):
             shape, half = int(draws.integers(len(_SHAPES))), int(draws.integers(_SMALLEST, _LARGEST + 1))
             top, left = draws.integers(0, size, 2)
             inside = _SHAPES[shape](rows[:, None] - top, rows[None, :] - left, half)
-            colour = draws.integers(_CONTRAST, 64, self.channels) * draws.choice([-1, 1], self.channels)
+            colour = draws.integers(_CONTRAST, 96, self.channels) * draws.choice([-1, 1], self.channels)
             pixels[inside] = (pixels[top, left] + colour) + draws.integers(-16, 17, (size, size, 1))[inside]
             labels[inside] = shape + 1
         noise = draws.integers(-_NOISE, _NOISE + 1, pixels.shape)

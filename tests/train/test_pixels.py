@@ -61,10 +61,8 @@ def test_labels_are_cropped_and_mirrored_as_their_images_are() -> None:
     data = load(REPO / "recipes").table("survey-segmentation").rows["kd"].stages[0].data
     data = replace(data, crop_padding=2, padding_mode="reflect", mean=(0.0,) * 3, std=(1.0,) * 3)
     loader = DeviceLoader(pixels, labels, data, CPU, torch.float64, augment=True)
-    shown = EpochRandomness(
-        np.array([2, 0, 1]), np.array([0, 4, 1]), np.array([3, 0, 4]), np.array([True, False, True])
-    )
-    loader.begin_epoch(shown)
+    top, left, flip = np.array([0, 4, 1]), np.array([3, 0, 4]), np.array([True, False, True])
+    loader.begin_epoch(EpochRandomness(np.array([2, 0, 1]), top, left, flip))
     seen, of_pixels, indices = loader.batch(torch.arange(3))
     assert indices.tolist() == [2, 0, 1]
     assert loader.labels_each == SIZE * SIZE
@@ -75,7 +73,7 @@ def test_labels_are_cropped_and_mirrored_as_their_images_are() -> None:
 def test_what_an_epoch_measures_is_what_its_networks_say(runs: dict[str, Run], tmp_path: Path) -> None:
     made = job(runs["baseline"], tmp_path)
     outcome = train(made)
-    x, y = images(TEST, 2)
+    _, y = images(TEST, 2)
     network = made.networks[0].eval()
     with torch.no_grad():
         logits = network(made.test.batch(torch.arange(TEST))[0]).logits
@@ -97,9 +95,7 @@ def test_a_loss_is_the_mean_over_the_pixels(runs: dict[str, Run], tmp_path: Path
     training = Training(made)
     training.begin(0, 1)
     batch = made.train.batch(torch.arange(4))
-    student, teacher = (
-        module.train(i == 0)(batch[0]).logits for i, module in enumerate((made.networks[0], *made.teachers))
-    )
+    student, teacher = made.networks[0].train()(batch[0]).logits, made.teachers[0].eval()(batch[0]).logits
     ce = torch.nn.functional.cross_entropy(student, batch[1].reshape(4, SIZE, SIZE))
     log_s, log_t = student.log_softmax(1), teacher.log_softmax(1)
     kl = (log_t.exp() * (log_t - log_s)).sum(1).mean()
