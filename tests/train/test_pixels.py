@@ -20,6 +20,7 @@ from bench.train.loader import DeviceLoader, EpochRandomness
 from bench.train.results import ensembles
 from bench.train.teacher_cache import LogitsCache
 from tests import handmade
+from tests.operations import READING, Operations
 from tests.train.tiny import CPU, train
 
 REPO = Path(__file__).parents[2]
@@ -141,3 +142,13 @@ def test_a_record_has_its_scores_and_comes_back(runs: dict[str, Run], tmp_path: 
     record = handmade.record(run, results=outcome.results, curve=outcome.curve)
     assert from_json(to_json(record), "record.json") == record
     assert "scores" not in to_json(handmade.record(run))
+
+
+def test_no_value_of_an_evaluation_comes_back_to_the_host(runs: dict[str, Run], tmp_path: Path) -> None:
+    training = Training(job(runs["structured"], tmp_path))
+    training.begin(0, 1)
+    with Operations() as operations:
+        training.train_loop.run(1)
+        training.test_loop.run(1)
+    assert operations.names & READING == set()
+    assert training.sums.read()["0.test.mean_iou.hit"].shape == (CLASSES,)
