@@ -85,8 +85,8 @@ class Builder:
         )
 
     def test_labels(self, run: Run) -> NDArray[np.int64]:
-        """The labels (N,) of the images to test on."""
-        return parts(self._dataset(run), run.stage.data).test_y
+        """The labels of the images to test on, one after the other, as logits (N, C) are kept."""
+        return parts(self._dataset(run), run.stage.data).test_y.reshape(-1)
 
     def _dataset(self, run: Run) -> Dataset:
         name = run.stage.data.set
@@ -171,7 +171,7 @@ def make_network(run: Run, k: int = 0) -> nn.Module:
 def make_setup(
     run: Run, labels: NDArray[np.int64], networks: Sequence[nn.Module], teachers: Sequence[nn.Module]
 ) -> Setup:
-    """What a method may know when it makes its parts and its draws; ``labels`` (n,) are of the training images."""
+    """What a method may know when it makes its parts and its draws; ``labels`` are of the training images."""
     info = SETS[run.stage.data.set]
     return Setup(
         classes=info.classes,
@@ -221,7 +221,8 @@ def parts(dataset: Dataset, data: Data) -> Dataset:
 
 
 def _part(labels: NDArray[np.int64], part: Literal["all"] | Subset) -> NDArray[np.int64]:
-    """Indices of the images of a part, from the labels (N,) of all."""
+    """Indices of the images of a part, from the labels of all; where an image has many, no part is balanced by them."""
     if isinstance(part, Subset):
-        return subset(labels, part.fraction, part.per_class, part.seed)
+        one_each = labels if labels.ndim == 1 else np.zeros(len(labels), dtype=np.int64)
+        return subset(one_each, part.fraction, part.per_class, part.seed)
     return np.arange(len(labels))

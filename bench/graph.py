@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from bench import registry
 from bench.errors import UsageError
+from bench.metrics import ERROR
 from bench.profiles import SMOKE_SEEDS, Profile, apply_profile
 from bench.recipe import Data, Library, Ref, Row, Stage, Table
 from bench.recipe.model import INITIAL, teacher_edge
@@ -60,6 +61,8 @@ class Run:
         fields = self.stage.identity
         if self.kind == "evaluate":
             measured = {"ensemble": self.ensemble} if self.ensemble else {"fidelity": True}
+            if self.ensemble and "metric" in fields:
+                measured["metric"] = fields["metric"]
             fields = {"data": {key: fields["data"][key] for key in _tested(self.stage.data)}, **measured}
         return {"kind": self.kind, **fields}
 
@@ -77,9 +80,11 @@ class Run:
             "data": registry.DATA_VERSION,
             f"set {stage.data.set}": registry.SETS[stage.data.set].version,
         }
+        # What is added to these had its default in every run that had no such entry.
+        if stage.metric != ERROR and not self.fidelity:
+            common[f"metric {stage.metric.known_as}"] = stage.metric.version
         if self.kind == "evaluate":
             return common
-        # What is added to these had its default in every run that had no such entry.
         chosen = {} if stage.initial == INITIAL else {f"initial {stage.initial}": registry.ENGINE_VERSION}
         if not stage.schedule.decay.flat:
             chosen[f"decay {stage.schedule.decay.known_as}"] = stage.schedule.decay.version

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from bench.cost import CostTable, steps_per_epoch, steps_taken, training_flops
 from bench.graph import Run
 from bench.methods.base import Synthesiser
+from bench.metrics import ERROR, Metric
 from bench.recipe import Library
-from bench.recipe.model import Quality
 
 # The first steps say little: memory is allocated, kernels are chosen.
 FIRST_STEPS = 10
@@ -76,14 +76,14 @@ class Session:
     def __init__(self, runs: Iterable[Run], costs: CostTable, library: Library) -> None:
         self.flops = {run.key: training_flops(run, costs) for run in runs}
         self.are_known = None not in self.flops.values()
-        self.metrics: dict[str, Quality] = {name: table.metric for name, table in library.tables.items()}
+        self.metrics: dict[str, Metric] = {name: table.metric for name, table in library.tables.items()}
         self.paces: dict[str, Pace] = {}  # of the runs that go on
         self.waiting = sum(flops or 0 for flops in self.flops.values())  # FLOPs of those that did not begin
         self.spent, self.begun = 0.0, 0.0  # FLOPs of those that are over, since the first step
 
-    def metric(self, run: Run) -> Quality:
+    def metric(self, run: Run) -> Metric:
         """What the table of a run shows."""
-        return self.metrics.get(run.name.partition("/")[0], "error")
+        return self.metrics.get(run.name.partition("/")[0], ERROR)
 
     def begin(self, run: Run) -> Pace:
         """A run begins."""

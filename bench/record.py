@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from types import NoneType, UnionType
-from typing import Any, Literal, TypedDict, Union, final, get_args, get_origin, get_type_hints, is_typeddict, overload
+from typing import (
+    Any,
+    Literal,
+    NotRequired,
+    TypedDict,
+    Union,
+    final,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+    overload,
+)
 
 from bench.errors import StoreError
 from bench.files import UNSEALED, seal, seal_of
@@ -16,22 +28,43 @@ SCHEMA = 2
 _MEND = "move the file away, or take it from version control"
 
 
+class Score(TypedDict):
+    """A metric of one network of a run: at the last epoch, and at the one that is the best by it (counted from 1)."""
+
+    last: float | None
+    best: float | None
+    best_epoch: int | None
+
+
 @dataclass(frozen=True)
 class Result:
-    """One network of a run: top-1 test error in %, at the last epoch and at the best one (counted from 1)."""
+    """One network of a run: top-1 test error in %, at the last epoch and at the best one (counted from 1).
+
+    ``scores`` are those of another metric, by its name, where the run's table is about one.
+    """
 
     last_error: float | None
     best_error: float | None
     best_epoch: int | None
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    def score(self, metric: str) -> Score:
+        """That of a metric by its name in records, the error's too."""
+        error: Score = {"last": self.last_error, "best": self.best_error, "best_epoch": self.best_epoch}
+        return {"error": error, **self.scores}[metric]
 
 
 @final
 class NetworkEntry(TypedDict):
-    """One network in an epoch: the mean of each term of its loss (None if it is no number), and its errors in %."""
+    """One network in an epoch: the mean of each term of its loss (None if it is no number), and its errors in %.
+
+    ``test_scores`` are those of another metric on the test images, by its name, where the run's table is about one.
+    """
 
     loss: dict[str, float | None]
     train_error: float
     test_error: float
+    test_scores: NotRequired[dict[str, float]]
 
 
 class EpochEntry(TypedDict):
@@ -60,10 +93,11 @@ class SynthesisEntry(TypedDict):
 
 
 class EnsembleEntry(TypedDict):
-    """An ensemble of the networks of these seeds, and its error in %."""
+    """An ensemble of the networks of these seeds, its error in %, and other scores as a network's."""
 
     members: list[int]
     test_error: float
+    test_scores: NotRequired[dict[str, float]]
 
 
 class FidelityEntry(TypedDict):
@@ -80,6 +114,12 @@ class FidelityEntry(TypedDict):
     agreement: float | None
     divergence: float | None
     word_agreement: float | None
+
+
+def test_score(measured: Mapping[str, Any], metric: str) -> float:
+    """A metric of a network in an epoch, or of an ensemble, by its name in records."""
+    score: float = {"error": measured["test_error"], **measured.get("test_scores", {})}[metric]
+    return score
 
 
 Status = Literal["done", "diverged"]
@@ -174,6 +214,9 @@ class Curve(Sequence[dict[str, Any]]):
 def to_json(record: Record) -> str:
     """A record as one sealed JSON object, a line for each field and each epoch so that a diff can be read."""
     values = {"digest": UNSEALED, **asdict(record)}
+    for result in values["results"]:
+        if not result["scores"]:
+            del result["scores"]  # as in the records that were made before there were others
     curve = ",\n  ".join(json.dumps(entry) for entry in values.pop("curve"))
     body = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
     text = "{\n" + ",\n".join([*body, f' "curve": [\n  {curve}\n ]' if curve else ' "curve": []']) + "\n}\n"
@@ -245,9 +288,11 @@ def misfit(value: Any, kind: Any, place: str) -> str | None:
 
 
 def _misfit_of_fields(value: dict[str, Any], kind: Any, place: str) -> str | None:
-    hints, has_default = _hints(kind), set[str]()
     if is_dataclass(kind):
         has_default = {f.name for f in fields(kind) if f.default is not f.default_factory}
+    else:
+        has_default = kind.__optional_keys__
+    hints = _hints(kind)
     if missing := [name for name in hints if name not in value and name not in has_default]:
         return f"{place}: {missing[0]!r} is missing"
     return next((f for key in hints.keys() & value if (f := misfit(value[key], hints[key], f"{place}.{key}"))), None)

@@ -38,9 +38,12 @@ from bench.methods.nst import NST
 from bench.methods.pkt import PKT
 from bench.methods.rkd import RKD
 from bench.methods.sp import SP
+from bench.methods.structured_kd import StructuredKD
 from bench.methods.vanilla import LabelSmoothing, Vanilla
 from bench.methods.vid import VID
+from bench.metrics import Accuracy, ErrorRate, MeanIoU, Metric
 from bench.networks.base import Network
+from bench.networks.encoder_decoder import EncoderDecoder
 from bench.networks.mobile import MobileNetV2, ShuffleNetV1, ShuffleNetV2
 from bench.networks.resnet import ResNet, ResNet50
 from bench.networks.small import CNN, MLP, LeNet5
@@ -62,16 +65,17 @@ def _by_name(*components: type[C]) -> dict[str, type[C]]:
 
 METHODS: dict[str, type[Method]] = _by_name(
     *(Vanilla, LabelSmoothing, FFDWV, FFDWVUniformControl, KD, SoftTargets, DecayingKD, DML, FSP, Hint),
-    *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD),
+    *(FitNet, AT, SP, CC, VID, RKD, PKT, AB, Paraphrase, FT, NST, CRD, DKD, StructuredKD),
     *(CWTM, DKPP, Codistillation, Conditional, ErrorWeighted, FeatureDistillation, Apprentice),
 )
 SYNTHESISERS: dict[str, type[Synthesiser]] = _by_name(DataImpressions)
 NETWORKS: dict[str, type[Network]] = _by_name(
-    ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP
+    ResNet, ResNet50, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, LeNet5, CNN, MLP, EncoderDecoder
 )
 OPTIMIZERS: dict[str, type[Optimizer]] = _by_name(SGD, Adam)
 QUANTISERS: dict[str, type[Quantiser]] = _by_name(Uniform, Ternary)
 DECAYS: dict[str, type[Decay]] = _by_name(Steps, Constant, Cosine)
+METRICS: dict[str, type[Metric]] = _by_name(ErrorRate, Accuracy, MeanIoU)
 SETS: dict[str, DatasetInfo] = {info.name: info for info in vars(sets).values() if isinstance(info, DatasetInfo)}
 
 # What a plug-in may add, and what a record calls it.
@@ -82,6 +86,7 @@ _KINDS: tuple[tuple[type[Any], str, dict[str, Any]], ...] = (
     (Optimizer, "optimizer", OPTIMIZERS),
     (Quantiser, "weights", QUANTISERS),
     (Decay, "decay", DECAYS),
+    (Metric, "metric", METRICS),
     (DatasetInfo, "set", SETS),
 )
 

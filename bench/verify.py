@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 
 from bench import registry
 from bench.errors import StoreError
 from bench.files import sha256
 from bench.graph import id_of, key_of
-from bench.record import Record, Result
+from bench.metrics import ERROR, Metric, last_and_best, mean_of, measured
+from bench.record import Record
 from bench.store import UNSEALED_RECORDS, checkpoint_epoch, read_record, record_files, unsealed_records
 
 
@@ -41,7 +41,8 @@ def verify(root: Path, shipped: Path | None = None) -> Verification:
     for folder in (root, *([shipped] if shipped else [])):
         _read_all(folder, seen)
     for stem, record in seen.records.items():
-        seen.faults += [f"{stem}: {fault}" for fault in (*_faults_of_curve(record), *_faults_of_identity(record, seen))]
+        for faults in (_faults_of_curve, _faults_of_identity):
+            seen.faults += [f"{stem}: {fault}" for fault in faults(record, seen)]
     _look_at_tensors(root, seen)
     return seen
 
@@ -75,13 +76,15 @@ def _look_at_tensors(root: Path, seen: Verification) -> None:
             seen.faults.append(f"{path}: damaged, or another run's; it will be set aside")
 
 
-def _faults_of_curve(record: Record) -> Iterator[str]:
+def _faults_of_curve(record: Record, seen: Verification) -> Iterator[str]:
     """Where the results are not those of the curve, or the curve is not a whole one."""
     if "fidelity" in record.recipe:
         return
+    metrics = _metrics(record)
+    if metrics is None:
+        seen.unplaced[record.stem] = f"metric {record.recipe['metric']['name']!r} is not known"
     if record.recipe["kind"] == "evaluate":
-        mean = round(fmean(entry["test_error"] for entry in record.curve), 4)
-        if record.results != [Result(mean, None, None)]:
+        if metrics is not None and record.results != [mean_of(record.curve, metrics)]:
             yield "its result is not the mean of its ensembles"
         return
     if [entry["epoch"] for entry in record.curve] != [*range(1, len(record.curve) + 1)]:
@@ -89,12 +92,18 @@ def _faults_of_curve(record: Record) -> Iterator[str]:
     epochs = record.recipe["schedule"]["epochs"]
     if record.recipe["kind"] == "train" and record.status == "done" and epochs and len(record.curve) != epochs:
         yield f"its curve has {len(record.curve)} epochs of {epochs}"
-    for k, result in enumerate(record.results):
-        errors = [entry["networks"][k]["test_error"] for entry in record.curve]
-        best = min(errors)
-        of_curve = Result(errors[-1], best, errors.index(best) + 1)
-        if result != (of_curve if record.status == "done" else Result(None, None, None)):
-            yield f"the errors of network {k + 1} are not those of its curve"
+    if metrics is not None and record.results:
+        of_curve = last_and_best(record.curve, record.status, metrics)
+        for k, (result, other) in enumerate(zip(record.results, of_curve, strict=False)):
+            if result != other:
+                yield f"the errors of network {k + 1} are not those of its curve"
+
+
+def _metrics(record: Record) -> tuple[Metric, ...] | None:
+    """What a run measured, as its recipe says; None for want of a plug-in."""
+    stated = record.recipe.get("metric", ERROR.identity)
+    known = {metric.key_name or metric.name: metric for metric in registry.METRICS.values()}
+    return measured(known[stated["name"]](**stated["params"])) if stated["name"] in known else None
 
 
 def _faults_of_identity(record: Record, seen: Verification) -> Iterator[str]:

@@ -189,6 +189,18 @@ def test_a_data_set(tried: dict[str, Tried]) -> None:
     assert [epoch["epoch"] for epoch in record["curve"]] == [1, 2]
 
 
+def test_a_metric(tried: dict[str, Tried]) -> None:
+    record = tried["metric"].record("seg/alone")
+    assert (record["status"], record["warnings"]) == ("done", [])
+    assert record["versions"]["metric balanced_accuracy"] == 1
+    assert record["plugins"]["metric balanced_accuracy"]["name"] == "balanced.py"
+    (result,) = record["results"]
+    assert result["scores"]["balanced_accuracy"]["last"] == pytest.approx(100 / 6, abs=1e-3)  # all is ground still
+    assert "Mean over the classes of the top-1 test accuracy" in tried["metric"].printed[
+        "kdbench report seg --profile smoke"
+    ].replace("\n", " ")
+
+
 def test_a_project(tried: dict[str, Tried]) -> None:
     printed = tried["project"].printed
     assert "What I try" in printed["kdbench list"]

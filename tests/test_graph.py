@@ -153,7 +153,7 @@ def test_what_a_method_says_changes_its_key(runs: Runs, row: str, change: tuple[
 
 def test_every_field_of_a_stage_is_in_the_recipe_of_its_run(runs: Runs) -> None:
     # No number, or in the key as sources and seed.
-    elsewhere = {"name", "location", "teacher_cache", "teachers", "init", "transfer_set", "seed", "initial"}
+    elsewhere = {"name", "location", "teacher_cache", "teachers", "init", "transfer_set", "seed", "initial", "metric"}
     elsewhere |= {"weights"}  # left out where all are in full precision
     assert set(runs()["kd"].recipe) == {field.name for field in fields(Stage)} - elsewhere | {"kind"}
 

@@ -60,7 +60,7 @@ def training(run: Run, teachers: list[nn.Module], folder: Path) -> Training:
     """A run in float32 on the CPU, on random images."""
     info, draws = registry.SETS[run.stage.data.set], np.random.default_rng(0)
     images = draws.integers(0, 256, (BATCH, info.size, info.size, info.channels), dtype=np.uint8)
-    labels = draws.integers(0, info.classes, BATCH)
+    labels = draws.integers(0, info.classes, (BATCH, *info.label_shape))
     loaders = [DeviceLoader(images, labels, run.stage.data, CPU, torch.float32, augment=a) for a in (True, False)]
     job = make_job(run, fresh_networks(run), teachers, *loaders, CPU, folder / "unfinished", {})
     return Training(replace(job, precision="float32"))

@@ -111,7 +111,7 @@ def sums(training: Training, steps: int) -> dict[str, float]:
     """What some steps of the first epoch add up to; weights are put back."""
     kept = [tensor.detach().clone() for tensor in training.state()]
     _begun(training, steps).run(steps)
-    told = training.sums.read()
+    told = {name: float(total) for name, total in training.sums.read().items()}
     _put_back(training, kept)
     return told
 

@@ -15,10 +15,10 @@ from bench.errors import UsageError
 from bench.files import sha256
 from bench.graph import Run
 from bench.methods.data_impressions import class_similarity
+from bench.metrics import Metric
 from bench.profiles import Profile
 from bench.project import Project, no_weights, resolve_run, training_command
 from bench.recipe import Library, Subset, Words
-from bench.recipe.model import Quality
 from bench.record import Record
 from bench.registry import SETS
 from bench.report.curves import Curve, loss_curves, quality_curves
@@ -283,12 +283,12 @@ def _labels(library: Library, panels: Mapping[str, Sequence[Curve]]) -> dict[str
 
 
 def _panels(
-    records: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Quality
+    records: Mapping[str, tuple[Run, Record]], runs: Sequence[str], losses: Sequence[str], metric: Metric
 ) -> dict[str, list[Curve]]:
     """What is shown, by quantity; losses come first, as a first stage does."""
     panels = {
         "Loss, mean over the epoch": [curve for name in losses for curve in loss_curves(*records[name])],
-        f"Test {metric} (%)": [curve for name in runs for curve in quality_curves(*records[name], metric)],
+        f"{metric.axis}": [curve for name in runs for curve in quality_curves(*records[name], metric)],
     }
     return {quantity: drawn for quantity, drawn in panels.items() if drawn}
 

@@ -30,5 +30,5 @@ def plot(table: str, path: Path | None) -> None:
     if not points:
         print("no cost plot: no row has both a known cost and a number")
         return
-    cost_plot(points, report.metric, f"{report.title}\n{report.metric} against cost", cost_file)
+    cost_plot(points, report.metric, f"{report.title}\n{report.metric.label} against cost", cost_file)
     print(f"cost plot drawn in {cost_file}")

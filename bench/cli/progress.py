@@ -2,17 +2,17 @@
 
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from bench.cli.output import complain
 from bench.graph import Run
+from bench.metrics import Metric
 from bench.pace import Pace, Session
 from bench.recipe import Library
-from bench.recipe.model import Quality
-from bench.record import EpochEntry, Record, SynthesisEntry
+from bench.record import EpochEntry, Record, SynthesisEntry, test_score
 from bench.run import Watcher
 
 LINE_SECONDS = 10.0
@@ -56,17 +56,25 @@ def title(run: Run) -> str:
     return f"{run.name} ensembles of {run.ensemble}{seed}" if run.ensemble else f"{run.name}{seed}"
 
 
-def measured(entry: EpochEntry | SynthesisEntry, metric: Quality) -> str:
-    """Loss and test error, or accuracy, of every network of an epoch; of images that are made, of their classes."""
+def measured(entry: EpochEntry | SynthesisEntry, metric: Metric) -> str:
+    """Loss, and what the table measures on the test images, of each network in an epoch, or on images that are made."""
     losses = "/".join(_sum(net["loss"].values()) for net in entry["networks"])
-    errors = [net["test_error"] if "test_error" in net else net["train_error"] for net in entry["networks"]]
-    return f"loss {losses}  {metric} {'/'.join(_percent(error, metric) for error in errors)} %"
+    found = [_shown(_error_or(net, metric), metric) for net in entry["networks"]]
+    return f"loss {losses}  {metric.label} {'/'.join(found)}{_unit(metric)}"
 
 
-def _percent(error: float | None, metric: Quality) -> str:
-    if error is None:
-        return "NaN"
-    return f"{error if metric == 'error' else 100 - error:.2f}"
+def _error_or(net: Mapping[str, Any], metric: Metric) -> float:
+    """What a line of a curve has of a metric as it is recorded; of images that are made, how many miss their class."""
+    value: float = test_score(net, metric.recorded.name) if "test_error" in net else net["train_error"]
+    return value
+
+
+def _shown(recorded: float | None, metric: Metric) -> str:
+    return "NaN" if recorded is None else f"{metric.shown(recorded):.2f}"
+
+
+def _unit(metric: Metric) -> str:
+    return f" {metric.unit}" if metric.unit else ""
 
 
 def _sum(terms: Collection[float | None]) -> str:
@@ -83,23 +91,25 @@ def time_left(pace: Pace, session: Session) -> str:
     return f"{duration(own)} left{together}"
 
 
-def outcome(run: Run, record: Record, metric: Quality) -> str:
+def outcome(run: Run, record: Record, metric: Metric) -> str:
     """One line on a run that ended."""
     if record.status == "diverged":
         return f"{title(run)}: diverged (NaN or infinity in the loss) at epoch {len(record.curve)}"
     return f"{title(run)}: {_result(run, record, metric)}{duration(record.seconds)}"
 
 
-def _result(run: Run, record: Record, metric: Quality) -> str:
+def _result(run: Run, record: Record, metric: Metric) -> str:
     if run.ensemble:
-        return f"{metric} {_percent(record.results[0].last_error, metric)} %, "
+        mean = record.results[0].score(metric.recorded.name)["last"]
+        return f"{metric.label} {_shown(mean, metric)}{_unit(metric)}, "
     if run.fidelity:
         agreement = record.curve[0]["agreement"]
         return "" if agreement is None else f"agrees with its teacher on {agreement:.2f} %, "
     if not record.results:
         return f"{run.stage.method.params['count']:,} images, "
-    found = [(_percent(r.last_error, metric), _percent(r.best_error, metric)) for r in record.results]
-    return f"{metric} {'/'.join(f'{last} (best {best})' for last, best in found)} %, "
+    scores = [result.score(metric.recorded.name) for result in record.results]
+    found = "/".join(f"{_shown(own['last'], metric)} (best {_shown(own['best'], metric)})" for own in scores)
+    return f"{metric.label} {found}{_unit(metric)}, "
 
 
 class Lines:

@@ -144,7 +144,7 @@ def _banner(needed: Sequence[Run], count: int, device: str, side_by_side: int) -
     beside = f", {side_by_side} at a time" if side_by_side > 1 else ""
     shown = f"profile {' and '.join(profiles)} on {device}" if profiles else device
     print(f"{shown}: {count} of {len(needed)} runs to train{beside}")
-    synthetic = sorted(name for name in sets if SETS[name].synthetic)
+    synthetic = sorted(sets & {info.stand_in for info in SETS.values()})
     if synthetic:
         print(
             f"NOTE: the smoke profile trains on SYNTHETIC images ({', '.join(synthetic)}). The errors show that all of"

@@ -21,7 +21,7 @@ _UNREADABLE_NPZ = (*_UNREADABLE, zipfile.BadZipFile, zlib.error)
 
 @dataclass(frozen=True)
 class Dataset:
-    """A set: images uint8 (N, H, W, C) and labels int64 (N,), of both splits."""
+    """A set: images uint8 (N, H, W, C) and labels int64 of both splits, (N,) or, one a pixel, (N, H, W)."""
 
     train_x: Pixels
     train_y: Labels
@@ -48,6 +48,7 @@ class DatasetInfo:
         stand_in: the synthetic set that the smoke profile takes in its place.
         synthetic: whether it is made by a procedure, and so always at hand.
         version: raised when the same files come to other images.
+        dense: whether each pixel has a label of its own: labels are (N, size, size).
     """
 
     name: str
@@ -61,6 +62,12 @@ class DatasetInfo:
     stand_in: str | None = None
     synthetic: bool = False
     version: int = 1
+    dense: bool = False
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Of an image's labels: () where it has one."""
+        return (self.size, self.size) if self.dense else ()
 
     def read(self, folder: Path | None, download: bool) -> Dataset:
         """The set as its files have it, fetched first if that was asked for and can be done.
@@ -131,10 +138,10 @@ class DatasetInfo:
             shape = (count, self.size, self.size, self.channels)
             if x.shape != shape or x.dtype != np.uint8:
                 raise DataError(f"{self.name}: {split} images are {x.dtype} {x.shape}, expected uint8 {shape}")
-            if y.shape != (count,) or y.dtype != np.int64:
-                raise DataError(
-                    f"{self.name}: {split} labels are {y.dtype} {y.shape}, expected whole numbers ({count},)"
-                )
+            shape_of_labels = (count, *self.label_shape)
+            if y.shape != shape_of_labels or y.dtype != np.int64:
+                expected = f"expected whole numbers {shape_of_labels}"
+                raise DataError(f"{self.name}: {split} labels are {y.dtype} {y.shape}, {expected}")
             if y.min() < 0 or y.max() >= self.classes:
                 raise DataError(
                     f"{self.name}: {split} labels go from {y.min()} to {y.max()}, expected 0 to {self.classes - 1}"
@@ -203,7 +210,10 @@ def from_arrays(
 
 
 def canonical(dataset: Dataset) -> Dataset:
-    """The same images, train and test each ordered by label, then by the sha256 digest of the image's bytes."""
+    """The same images, train and test each ordered by label, then by the sha256 digest of the image's bytes.
+
+    Where pixels have labels, by the digest of the image's bytes and its labels' alone.
+    """
     train, test = _order(dataset.train_x, dataset.train_y), _order(dataset.test_x, dataset.test_y)
     return Dataset(dataset.train_x[train], dataset.train_y[train], dataset.test_x[test], dataset.test_y[test])
 
@@ -234,6 +244,12 @@ def _labels(y: NDArray[np.generic]) -> Labels:
 
 
 def _order(x: Pixels, y: Labels) -> NDArray[np.intp]:
-    digests = b"".join(hashlib.sha256(image).digest() for image in np.ascontiguousarray(x))
+    dense = y.ndim > 1
+    own = (labels.astype("<i8").tobytes() if dense else b"" for labels in y)
+    digests = b"".join(
+        hashlib.sha256(image.tobytes() + labels).digest()
+        for image, labels in zip(np.ascontiguousarray(x), own, strict=True)
+    )
+    first = np.zeros(len(y), dtype=np.int64) if dense else y
     words = np.frombuffer(digests, dtype=">u8").reshape(len(x), 4)
-    return np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0], y))
+    return np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0], first))

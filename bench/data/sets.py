@@ -1,6 +1,7 @@
 """The sets that recipes can name: their sizes, fingerprints, class names and files."""
 
 from bench.data.datasets import TorchvisionSet
+from bench.data.shapes import CLASS_NAMES, ShapesSet
 from bench.data.synthetic import SyntheticSet
 
 _CIFAR100 = """
@@ -77,3 +78,4 @@ FASHION_MNIST = TorchvisionSet(
 SYNTHETIC10 = SyntheticSet("synthetic10", 10, 3, 32, 2000, 1000, "d4257e41ca0d6c6d", synthetic=True)
 SYNTHETIC100 = SyntheticSet("synthetic100", 100, 3, 32, 2000, 1000, "098634852b99ebd3", synthetic=True)
 SYNTHETIC_DIGITS = SyntheticSet("synthetic-digits", 10, 1, 28, 2000, 1000, "7c785dcd4f1a26b4", synthetic=True)
+SHAPES = ShapesSet("shapes", 6, 3, 48, 2000, 500, "ea8d613fde26c110", CLASS_NAMES, synthetic=True, dense=True)

@@ -105,7 +105,8 @@ def _filling(training: Training, epochs: int) -> float:
 def _noise(run: Run, count: int, device: torch.device) -> DeviceLoader:
     info, draws, precision = SETS[run.stage.data.set], generator(0, "estimate"), run.stage.precision
     images = draws.integers(0, 256, (count, info.size, info.size, info.channels), dtype=np.uint8)
-    labels, dtype = draws.integers(0, info.classes, count), devices.weights_dtype(devices.precision(precision, device))
+    labels = draws.integers(0, info.classes, (count, *info.label_shape))
+    dtype = devices.weights_dtype(devices.precision(precision, device))
     return DeviceLoader(images, labels, run.stage.data, device, dtype, augment=True)
 
 

@@ -122,7 +122,9 @@ class Local:
         if request.run.fidelity:
             return "float64", self._fidelity(request)
         logits = {int(seed): artifacts.logits(own).numpy() for seed, own in request.inputs.tensors.items()}
-        return "float64", ensembles(logits, self.builder.test_labels(request.run), request.run.ensemble or 1)
+        run = request.run
+        labels = self.builder.test_labels(run)
+        return "float64", ensembles(logits, labels, run.ensemble or 1, run.stage.metric)
 
     def _fidelity(self, request: _Request) -> Outcome:
         logits = {edge: artifacts.logits(own).numpy() for edge, own in request.inputs.tensors.items()}

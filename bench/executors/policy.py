@@ -1,5 +1,7 @@
 """How a run is carried out, where that changes its time and not what it computes."""
 
+from math import prod
+
 import torch
 
 from bench.graph import Run
@@ -22,4 +24,6 @@ def should_cache_teacher(run: Run, images: int, device: torch.device) -> bool:
         return False
     epochs = stage.schedule.num_epochs(-(-images // stage.schedule.batch))
     views = num_views(stage.data.crop_padding, stage.data.flip)
-    return is_worthwhile(epochs, images, views, SETS[stage.data.set].classes, len(run.teachers), device)
+    info = SETS[stage.data.set]
+    logits = info.classes * prod(info.label_shape)
+    return is_worthwhile(epochs, images, views, logits, len(run.teachers), device)

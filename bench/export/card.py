@@ -90,7 +90,8 @@ def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
     yield "Test error, best epoch", f"{result.best_error:.2f} % (epoch {result.best_epoch}, chosen on the test set)"
     if own and line.published is not None:
         spread = "" if line.published.spread is None else f" ± {line.published.spread:.2f}"
-        yield f"Published {exported.table.metric}", f"{line.published.value:.2f}{spread} %"
+        metric = exported.table.metric
+        yield f"Published {metric.label}", f"{line.published.value:.2f}{spread} {metric.unit}"
     if own and run.profile == "paper" and line.verdict is not None:
         reason = line.verdict.reason and f" ({line.verdict.reason})"
         yield "Verdict on the row, over all its seeds", f"{line.verdict.text}{reason}"

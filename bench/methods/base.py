@@ -62,7 +62,7 @@ class Batch(NamedTuple):
 
     Args:
         images: (B, C, H, W), as the students are shown them; teachers may see them in another resolution.
-        labels: (B,) class numbers.
+        labels: (B,) class numbers; of a set whose pixels have labels (B * H * W,), as the logits of networks are too.
         indices: (B,) which images of the training set these are.
         progress: scalar, the share of the run's steps that are done: from 0 up to but not including 1.
         draws: what the method drew for this epoch, by name.
@@ -100,7 +100,7 @@ class Setup:
     Args:
         classes: number of classes.
         class_names: in label order; empty where they have only numbers.
-        labels: (n,) of the training set, in the order of ``Batch.indices``.
+        labels: of the training set, in the order of ``Batch.indices``; (n,), or (n, H, W) where pixels have them.
         image: channels, height and width.
         students: the networks that are trained, with their initial weights.
         teachers: the frozen ones.

@@ -23,6 +23,8 @@ class Network(Component):
     # Operators as PyTorch's tracer names them, such as "aten::gelu", that have no multiply-add of a convolution or a
     # linear layer. Those of the networks here are known already.
     free_operators: ClassVar[tuple[str, ...]] = ()
+    # Whether it has an answer for each pixel, logits (N, classes, H, W), and not one for the image.
+    dense: ClassVar[bool] = False
 
     def build(self, classes: int, channels: int, size: int) -> "nn.Module":
         """A module that maps images (N, channels, size, size), already normalised, to an Output.

@@ -1,19 +1,18 @@
 """The small parts of a recipe: blocks laid over each other, published numbers, seeds and what hangs on them."""
 
+import math
 from collections.abc import Iterable
-from typing import get_args
 
 from yaml.nodes import Node, ScalarNode, SequenceNode
 
 from bench import registry, schema
 from bench.errors import UnknownComponent
-from bench.recipe.model import Cell, Metric, Quality
+from bench.metrics import Metric
+from bench.recipe.model import COLUMNS, Cell
 from bench.schema import PositiveInt, entries, fault, read
 
 # Keys that say the same thing in several ways: an inner layer's one takes the place of all of an outer one's.
 _INSTEAD = ({"epochs"}, {"iterations"}), ({"decay"}, {"drops", "gamma"})
-
-_PERCENTAGES = {*get_args(Quality), "ensemble"}
 
 
 def merged(key: str, layers: list[dict[str, Node]]) -> dict[str, Node]:
@@ -36,7 +35,17 @@ def unknown(node: Node, noun: str, name: str, known: Iterable[str]) -> UnknownCo
     return UnknownComponent(f"{error}{broken}")
 
 
-def cells(row: dict[str, Node], noun: str, quality: str) -> dict[str, Cell]:
+def columns(node: Node) -> tuple[str, ...]:
+    """What a table has columns of: metrics, and what else there is."""
+    known = (*registry.METRICS, *COLUMNS)
+    names: tuple[str, ...] = read(tuple[str, ...], node, "columns")
+    for name, item in zip(names, one_or_more(node), strict=True):
+        if name not in known:
+            raise fault(item, f"columns: {name!r} is not known; {schema.nearest(name, known)}")
+    return names
+
+
+def cells(row: dict[str, Node], noun: str, quality: Metric) -> dict[str, Cell]:
     """Published numbers of a row; a bare number is enough for what is counted rather than measured.
 
     A row that waits may also have what no column can show.
@@ -45,15 +54,17 @@ def cells(row: dict[str, Node], noun: str, quality: str) -> dict[str, Cell]:
     if isinstance(node, ScalarNode):
         raise fault(node, f"{noun}: expected N/A or keys and values, got {node.value or 'nothing'}")
     nodes = entries(node, noun)
-    schema.require(nodes, (*get_args(Metric), *(["seconds"] if "waits" in row else [])), (), node, noun)
+    others = [*COLUMNS, *(["seconds"] if "waits" in row else [])]
+    schema.require(nodes, (*registry.METRICS, *others), (), node, noun)
     for metric, item in nodes.items():
         bare = isinstance(item, ScalarNode)
-        if metric in get_args(Quality) and metric != quality:
-            raise fault(item, f"{noun}: this table's metric is {quality!r}, not {metric!r}")
-        if bare and metric == quality:
+        if metric in registry.METRICS and metric != quality.name:
+            raise fault(item, f"{noun}: this table's metric is {quality.name!r}, not {metric!r}")
+        if bare and metric == quality.name:
             raise fault(item, f"{noun}.{metric}: give value, spread, meaning, n, source and protocol")
         cell = Cell(read(float, item, f"{noun}.{metric}"), source="") if bare else read(Cell, item, f"{noun}.{metric}")
-        if cell.value < 0 or (metric in _PERCENTAGES and cell.value > 100):
+        least, most = quality.limits if metric in (quality.name, "ensemble") else (0.0, math.inf)
+        if not least <= cell.value <= most:
             raise fault(item, f"{noun}.{metric}: {cell.value:g} is no {metric}")
         cells[metric] = cell
     return cells

@@ -43,6 +43,16 @@ def check_method(stage: Stage, stated: dict[str, Node], noun: str) -> None:
         raise fault(stated.get("update", stated["method"]), f"{noun} {takes}")
 
 
+def check_answers(stage: Stage, stated: dict[str, Node], noun: str) -> None:
+    """Networks say of each pixel what it is where the set has labels for that, and of images elsewhere."""
+    info = registry.SETS[stage.data.set]
+    for network in stage.networks:
+        if network.dense != info.dense:
+            answers, labels = ("pixel" if one else "image" for one in (network.dense, info.dense))
+            says = f"{network.name!r} gives one answer for each {answers}, but {info.name} has one label for each"
+            raise fault(stated["network"], f"{noun}.network: {says} {labels}")
+
+
 def _check_teachers(stage: Stage, stated: dict[str, Node], noun: str, *, taught: bool, several: bool) -> None:
     at = stated.get("teacher", stated["method"])
     if taught != bool(stage.teachers):
@@ -53,6 +63,8 @@ def _check_teachers(stage: Stage, stated: dict[str, Node], noun: str, *, taught:
 
 def _check_synthesis(stage: Stage, stated: dict[str, Node], noun: str) -> None:
     _check_teachers(stage, stated, noun, taught=True, several=False)
+    if registry.SETS[stage.data.set].dense:
+        raise fault(stated["method"], f"{noun} makes images of one class each; pixels of {stage.data.set} have labels")
     for key in ("network", "weights", "update", "init", "transfer_set"):
         if key in stated:
             raise fault(stated[key], f"{noun} makes images with its teacher's network: it takes no {key!r}")
@@ -66,6 +78,9 @@ def check_data(data: Data, nodes: dict[str, Node], noun: str) -> None:
     for key in ("mean", "std"):
         if len(getattr(data, key)) != info.channels:
             raise fault(nodes[key], f"{noun}.{key}: one number for each channel of {data.set}")
+    if info.dense and data.crop_padding and data.padding_mode == "constant":
+        says = f"what 'constant' adds to an image has no labels, which each pixel of {data.set} has; say 'reflect'"
+        raise fault(nodes["padding_mode"], f"{noun}.padding_mode: {says}")
     if data.crop_padding >= info.size:
         says = f"must stay below the side of an image, {info.size}: a crop beyond it would show nothing of the image"
         raise fault(nodes["crop_padding"], f"{noun}.crop_padding: {says}")
@@ -83,6 +98,8 @@ def check_data(data: Data, nodes: dict[str, Node], noun: str) -> None:
             continue
         if (part.fraction is None) == (part.per_class is None):
             raise fault(nodes[key], f"{noun}.{key}: give fraction or per_class, one of the two")
+        if part.per_class and info.dense:
+            raise fault(nodes[key], f"{noun}.{key}: an image of {data.set} has no one class; give a fraction")
         if not 0 < (size := part.size(whole, info.classes)) <= whole:
             raise fault(nodes[key], f"{noun}.{key}: {size} images, of the {whole} of {data.set}")
     if data.validation and data.sizes(info.train, info.test, info.classes)[0] < 1:
@@ -135,7 +152,7 @@ def check_named_rows(table: Table) -> None:
             if row.unreadable or table.rows[name].unreadable:
                 continue
             scored, aside = (table.rows[name], row) if key == "hypothesis_of" else (row, table.rows[name])
-            if table.metric not in scored.published or scored.unscored:
+            if table.metric.name not in scored.published or scored.unscored:
                 raise RecipeError(f"{noun}: {scored.name!r} has no verdict")
             if not aside.unscored:
                 raise RecipeError(f"{noun}: {aside.name!r} has a verdict of its own; mark it 'unscored'")

@@ -156,8 +156,8 @@ def _check_comparison(library: Library, table: Table, row: Row) -> None:
     if row.compared_with is None:
         return
     for one in (row, library.row(row.compared_with)):
-        if table.metric not in one.published and not one.unreadable:
-            raise RecipeError(f"{row.location}: row {row.name}.compared_with: {one.name!r} publishes no {table.metric}")
+        if (name := table.metric.name) not in one.published and not one.unreadable:
+            raise RecipeError(f"{row.location}: row {row.name}.compared_with: {one.name!r} publishes no {name}")
 
 
 def _mark_unreadable(library: Library) -> None:

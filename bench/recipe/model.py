@@ -8,16 +8,17 @@ from typing import Any, Literal
 
 from bench.component import ALWAYS_IN_KEY, NEVER_IN_KEY, identity_of_fields
 from bench.methods.base import Method, Synthesiser
+from bench.metrics import ERROR, Metric
 from bench.networks.base import Initial, Network
 from bench.optimizers import Optimizer
 from bench.quantisers import Quantiser
 from bench.schedules import Schedule
 from bench.schema import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Share
 
-Quality = Literal["error", "accuracy"]
-Metric = Literal[
-    "error", "accuracy", "params", "trcost", "tecost", "iterations", "size", "ensemble", "fidelity", "train"
-]
+# What a table has columns of, beside its metric.
+CostColumn = Literal["params", "trcost", "tecost", "iterations", "size"]
+Column = CostColumn | Literal["ensemble", "fidelity", "train"]
+COLUMNS: tuple[str, ...] = ("params", "trcost", "tecost", "iterations", "size", "ensemble", "fidelity", "train")
 Protocol = Literal["last", "best", "unknown"]
 
 
@@ -96,9 +97,10 @@ class Stage:
     ``transfer_set`` names a stage that synthesises the images to train on; ``data`` then gives the images to test on.
     A teacher cache changes no number: ``auto`` has one where it pays. ``initial`` is the rule of the initial weights.
     ``weights`` says how those of each network are represented, None in full precision; it is empty where all are.
+    ``metric`` is what its table's is recorded as, measured beside the error.
 
     A recipe spells each field as it is called here, or as its metadata's ``recipe_key`` says, in a stage, its row or
-    its table; ``name`` and ``location`` it does not say.
+    its table; ``name``, ``metric`` and ``location`` it does not say.
     """
 
     name: str = field(metadata={**NEVER_IN_KEY, "recipe_key": None})
@@ -116,6 +118,7 @@ class Stage:
     transfer_set: Ref | None = field(default=None, metadata=_edge())
     seed: PositiveInt | Literal["source"] | None = field(default=None, metadata=NEVER_IN_KEY)
     teacher_cache: Literal["auto", "off"] = field(default="auto", metadata=NEVER_IN_KEY)
+    metric: Metric = field(default=ERROR, metadata={"recipe_key": None})
     location: str = field(default="", metadata={**NEVER_IN_KEY, "recipe_key": None})
 
     @property
@@ -252,8 +255,8 @@ class Table:
     name: str
     title: str
     paper: str
-    metric: Quality
-    columns: tuple[Metric, ...]
+    metric: Metric
+    columns: tuple[str, ...]
     grouped_by: str
     margin: float
     words: dict[str, Words]

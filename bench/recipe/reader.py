@@ -10,6 +10,7 @@ from bench import registry, schema
 from bench.component import Component
 from bench.errors import RecipeError, UnknownComponent
 from bench.methods.base import Method, Synthesiser
+from bench.metrics import Metric
 from bench.networks.base import Network
 from bench.quantisers import Quantiser
 from bench.recipe import blocks, checks
@@ -17,8 +18,6 @@ from bench.recipe.model import (
     STAGE_KEYS,
     Claim,
     Data,
-    Metric,
-    Quality,
     Ref,
     Row,
     Stage,
@@ -61,7 +60,7 @@ def read_table(path: Path, shown: str) -> Table:
         title=read(str, nodes["title"], "title"),
         paper=read(str, nodes["paper"], "paper"),
         metric=reader.metric,
-        columns=read(tuple[Metric, ...], nodes["columns"], "columns"),
+        columns=blocks.columns(nodes["columns"]),
         grouped_by=read(str, nodes["grouped_by"], "grouped_by"),
         margin=read(schema.Margin, nodes["margin"], "margin"),
         words=reader.optional("words", dict[str, Words], {}),
@@ -91,7 +90,7 @@ class _Reader:
         self.name: str = read(str, nodes["table"], "table")
         named({self.name: nodes["table"]}, "table")
         self.seeds = blocks.seeds(nodes["seeds"], "seeds")
-        self.metric: Quality = read(Quality, nodes["metric"], "metric")
+        self.metric: Metric = self.component(registry.METRICS, nodes["metric"], "metric")
         self.networks = {alias: self._alias(alias, node) for alias, node in self._block("networks").items()}
         self.words = {name: self._distances(name, node) for name, node in self._block("words").items()}
 
@@ -220,10 +219,12 @@ class _Reader:
             method=method,
             schedule=self._schedule(blocks.merged("schedule", layers), node, f"{noun}.schedule"),
             optimizer=self.component(registry.OPTIMIZERS, stated["optimizer"], f"{noun}.optimizer"),
+            metric=self.metric.recorded,
             location=blocks.location(node),
             **({"networks": ()} | values),
         )
         checks.check_method(stage, stated, noun)
+        checks.check_answers(stage, stated, noun)
         checks.check_size(stage, stated, noun)
         return stage
 

@@ -6,9 +6,10 @@ from statistics import fmean, stdev
 
 from bench.cost import CostTable, bytes_of, cost_of, forward_flops, step_macs
 from bench.graph import Graph, Run
+from bench.metrics import ERROR, Metric
 from bench.recipe import Cell, Row
-from bench.recipe.model import Metric, Quality
-from bench.record import Record
+from bench.recipe.model import CostColumn
+from bench.record import Record, test_score
 from bench.report.inference import nested
 from bench.report.model import CostCell, Ensemble, Epoch, Fidelity, Measured
 from bench.report.sources import Sources
@@ -16,7 +17,12 @@ from bench.report.verdict import Verdict, judge, judge_cost
 from bench.store import Store
 
 BOTH: tuple[Epoch, ...] = ("last", "best")
-COST_METRICS: tuple[Metric, ...] = ("params", "trcost", "tecost", "iterations", "size")
+COST_METRICS: tuple[CostColumn, ...] = ("params", "trcost", "tecost", "iterations", "size")
+
+
+def cost_columns(columns: Iterable[str]) -> list[CostColumn]:
+    """Those of a table's columns that are costs."""
+    return [cost for column in columns for cost in COST_METRICS if cost == column]
 
 
 @dataclass(frozen=True)
@@ -57,20 +63,20 @@ def collect(graph: Graph, store: Store, table: str, row: Row) -> Samples:
     return Samples(len(runs), tuple(Sample(seed, run, record) for seed, run, record in records if record is not None))
 
 
-def protocols(row: Row, metric: Quality) -> tuple[Epoch, ...]:
+def protocols(row: Row, metric: Metric) -> tuple[Epoch, ...]:
     """The published protocol; both where it is unknown or where there is nothing to be judged."""
-    cell = row.published.get(metric)
+    cell = row.published.get(metric.name)
     if cell is None or row.unscored or cell.protocol == "unknown":
         return BOTH
     return (cell.protocol,)
 
 
-def errors(row: Row, samples: Samples, protocol: Epoch) -> dict[int, float]:
-    """Test error (%) by seed of the runs that did not diverge: the first network's, or the mean over a group."""
+def recorded(row: Row, samples: Samples, protocol: Epoch, metric: Metric) -> dict[int, float]:
+    """What stands for a metric by seed, of the runs that did not diverge: the first network's, or a group's mean."""
     by_seed = {}
     for sample in samples.recorded:
         results = sample.record.results if row.report == "mean" else sample.record.results[:1]
-        values = [result.last_error if protocol == "last" else result.best_error for result in results]
+        values = [result.score(metric.recorded.name)[protocol] for result in results]
         known = [value for value in values if value is not None]
         if sample.record.status == "done" and values and len(known) == len(values):
             by_seed[sample.seed] = fmean(known)
@@ -78,12 +84,10 @@ def errors(row: Row, samples: Samples, protocol: Epoch) -> dict[int, float]:
 
 
 def measured_cell(
-    row: Row, samples: Samples, protocol: Epoch, metric: Quality, compared: Comparison | None = None
+    row: Row, samples: Samples, protocol: Epoch, metric: Metric, compared: Comparison | None = None
 ) -> Measured:
     """Our cell under one protocol, with a verdict where it is compared with something; an unscored row gets none."""
-    values = errors(row, samples, protocol)
-    if metric == "accuracy":
-        values = {seed: 100 - error for seed, error in values.items()}
+    values = {seed: metric.shown(value) for seed, value in recorded(row, samples, protocol, metric).items()}
     groups = samples.sources(values).groups
     ours = nested([[values[seed] for seed in group] for group in groups]) if values else None
     return Measured(
@@ -122,14 +126,19 @@ def progress(survived: int, recorded: int, planned: int) -> Iterator[str]:
         yield "interim"
 
 
-def train_cell(row: Row, samples: Samples, metric: Quality) -> Measured:
-    """What the networks made of the training images, as they were shown them in the last epoch."""
+def train_cell(row: Row, samples: Samples, metric: Metric) -> Measured | None:
+    """What the networks made of the training images, as they were shown them in the last epoch.
+
+    None for a metric that is not made of the error: that of the training images is all that runs keep.
+    """
+    if metric.recorded != ERROR:
+        return None
     values = {}
     for sample in samples.recorded:
         if sample.record.status == "done":
             networks = sample.record.curve[-1]["networks"]
             error = fmean(n["train_error"] for n in (networks if row.report == "mean" else networks[:1]))
-            values[sample.seed] = 100 - error if metric == "accuracy" else error
+            values[sample.seed] = metric.shown(error)
     return Measured(
         protocol="last",
         values=values,
@@ -143,7 +152,7 @@ def train_cell(row: Row, samples: Samples, metric: Quality) -> Measured:
     )
 
 
-def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Quality) -> Ensemble | None:
+def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Metric) -> Ensemble | None:
     """The ensembles of a row's networks in a plan; None where it plans none."""
     runs = graph.ensembles.get((table, row.name), ())
     if not runs:
@@ -153,8 +162,8 @@ def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Qual
     size = runs[0].ensemble or 1
     if not records:
         return Ensemble(size, published)
-    errors = [entry["test_error"] for record in records for entry in record.curve]
-    values = [100 - error for error in errors] if metric == "accuracy" else errors
+    entries = [entry for record in records for entry in record.curve]
+    values = [metric.shown(test_score(entry, metric.recorded.name)) for entry in entries]
     sd = stdev(values) if len(values) > 1 else None
     return Ensemble(size, published, len(values), fmean(values), sd)
 
@@ -190,8 +199,8 @@ def _means(records: Sequence[Record]) -> dict[str, float]:
 
 
 def cost_cells(
-    row: Row, run: Run, steps: int | None, costs: CostTable, wanted: Sequence[Metric]
-) -> dict[Metric, CostCell]:
+    row: Row, run: Run, steps: int | None, costs: CostTable, wanted: Sequence[CostColumn]
+) -> dict[CostColumn, CostCell]:
     """Published and derived costs of a row, ``run`` being one of its last stage and ``steps`` its training steps.
 
     Params in millions, size in 1e6 bytes, trcost and tecost in 1e8 FLOPs an image; ``trcost`` is the forward cost of
@@ -200,19 +209,19 @@ def cost_cells(
     deployed = cost_of(run.stage.networks[0], run.stage.data.set, costs)
     size = bytes_of(run.stage.networks[0], run.stage.deployed_weights, run.stage.data.set, costs)
     step = step_macs(run, costs)
-    derived: dict[Metric, float | None] = {
+    derived: dict[CostColumn, float | None] = {
         "params": None if deployed is None else deployed.params / 1e6,
         "size": None if size is None else size / 1e6,
         "tecost": None if deployed is None or deployed.macs is None else forward_flops(deployed.macs) / 1e8,
         "trcost": None if step is None else forward_flops(sum(step[0]) + sum(step[1])) / 1e8,
         "iterations": steps,
     }
-    published = {metric: cell.value for metric, cell in row.published.items()}
+    published = {column: cell.value for column, cell in row.published.items()}
     cells = {}
-    for metric in wanted:
-        theirs, ours = published.get(metric), derived[metric]
+    for column in wanted:
+        theirs, ours = published.get(column), derived[column]
         # No training step costs less than the network that it trains.
-        floor = published.get("tecost", derived["tecost"]) if metric == "trcost" else None
+        floor = published.get("tecost", derived["tecost"]) if column == "trcost" else None
         verdict = None if theirs is None or ours is None else judge_cost(theirs, ours, floor)
-        cells[metric] = CostCell(theirs, ours, verdict)
+        cells[column] = CostCell(theirs, ours, verdict)
     return cells

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from bench.graph import Graph
 from bench.recipe import Claim, Row, Table
-from bench.report.cells import BOTH, collect, ensemble_cell, errors, progress, protocols
+from bench.report.cells import BOTH, collect, ensemble_cell, progress, protocols, recorded
 from bench.report.model import Claimed, Epoch
 from bench.report.sources import Sources
 from bench.report.verdict import Verdict, alike, claim, combine, equivalent
@@ -43,13 +43,18 @@ def _compare(
         zip(better.seeds, worse.seeds, strict=False)
     )
     one, other = (collect(paper, store, table.name, row) for row in (better, worse))
-    gained, lost = errors(better, one, epoch), _of_partners(errors(worse, other, epoch), partner)
+    own = table.metric.recorded
+    gained, lost = (
+        {seed: own.burden(value) for seed, value in recorded(row, samples, epoch, own).items()}
+        for row, samples in ((better, one), (worse, other))
+    )
+    lost = _of_partners(lost, partner)
     runs = [{sample.seed: sample.run for sample in samples.recorded} for samples in (one, other)]
     runs[1] = _of_partners(runs[1], partner)
-    recorded, seeds = runs[0].keys() & runs[1].keys(), sorted(gained.keys() & lost.keys())
+    present, seeds = runs[0].keys() & runs[1].keys(), sorted(gained.keys() & lost.keys())
     pairs = Sources({seed: [of_row[seed] for of_row in runs] for seed in seeds})
     conditions = [f"{pairs.given} ({', '.join(pairs.names)})"] if pairs.single else []
-    return test(gained, lost, pairs.groups).given([*conditions, *progress(len(seeds), len(recorded), len(partner))])
+    return test(gained, lost, pairs.groups).given([*conditions, *progress(len(seeds), len(present), len(partner))])
 
 
 def _of_partners(values: Mapping[int, T], partner: Mapping[int, int]) -> dict[int, T]:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from bench.recipe import Cell
-from bench.recipe.model import Metric
+from bench.recipe.model import CostColumn
+from bench.report.cells import cost_columns
 from bench.report.model import Ensemble, Measured, Report, ReportRow
 from bench.report.verdict import shown
 
 UNKNOWN = "?"
 ABSENT = "-"
-COST_NAMES: dict[Metric, str] = {
+COST_NAMES: dict[CostColumn, str] = {
     "params": "Params (M)",
     "size": "Size (MB)",
     "trcost": "TrCost",
@@ -29,13 +30,12 @@ def columns(report: Report) -> dict[str, tuple[str, Show]]:
         "difference": ("Diff.", _differences),
         "verdict": ("Verdict", _verdict),
     }
-    for metric in report.columns:
-        if metric in COST_NAMES:
-            found[metric] = (COST_NAMES[metric], _cost_column(metric))
-        if metric == "ensemble":
-            found[metric] = ("Ensemble", lambda line: _ensemble(line.ensemble))
-        if metric == "train":
-            found[metric] = ("Train", lambda line: _measured([line.train] if line.train else []))
+    for column in report.columns:
+        found |= {cost: (COST_NAMES[cost], _cost_column(cost)) for cost in cost_columns([column])}
+        if column == "ensemble":
+            found[column] = ("Ensemble", lambda line: _ensemble(line.ensemble))
+        if column == "train":
+            found[column] = ("Train", lambda line: _measured([line.train] if line.train else []))
     if report.smaller:
         found["smaller"] = (f"{report.smaller} profile:\nnot a result", _smaller)
     return found
@@ -107,11 +107,11 @@ def _verdict(line: ReportRow) -> list[str]:
     return text if verdict.detectable is None else [*text, f"80 % power: {verdict.detectable:.2f}"]
 
 
-def _cost_column(metric: Metric) -> Callable[[ReportRow], Sequence[str]]:
+def _cost_column(column: CostColumn) -> Callable[[ReportRow], Sequence[str]]:
     """For example ``6.43 / 6.45`` over ``agrees``."""
 
     def show(line: ReportRow) -> Sequence[str]:
-        cost = line.costs[metric]
+        cost = line.costs[column]
         published = ABSENT if cost.published is None else f"{cost.published:g}"
         numbers = f"{published} / {number(cost.derived)}"
         return [numbers] if cost.verdict is None else [numbers, cost.verdict.word]

@@ -57,7 +57,7 @@ def _states(table: Table, report: Report) -> Iterator[str]:
     """What there is of each published number, and of each sentence."""
     for row, line in zip(table.rows.values(), report.lines, strict=True):
         for metric, cell in row.published.items():
-            yield _state(row, line, metric, report.metric)
+            yield _state(row, line, metric, report.metric.name)
             yield from ["no verdict" if row.stages else "waiting"] * len(cell.nets)
     for claim, claimed in zip(table.claims, report.claims, strict=True):
         if not claim.ours:

@@ -6,8 +6,8 @@ from typing import Any
 
 from bench.cost import steps_taken
 from bench.graph import Run
-from bench.recipe.model import Quality
-from bench.record import Record
+from bench.metrics import Metric
+from bench.record import Record, test_score
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,11 @@ class Curve:
     values: tuple[float, ...]
 
 
-def quality_curves(run: Run, record: Record, metric: Quality) -> list[Curve]:
-    """The test error or accuracy (%) of each network of a run."""
+def quality_curves(run: Run, record: Record, metric: Metric) -> list[Curve]:
+    """A metric of each network of a run on the test images."""
 
     def quality(network: Mapping[str, Any]) -> float:
-        error: float = network["test_error"]
-        return error if metric == "error" else 100 - error
+        return metric.shown(test_score(network, metric.recorded.name))
 
     return [_curve(run, record, run.name, k, quality) for k in range(len(record.curve[0]["networks"]))]
 

@@ -2,16 +2,17 @@
 
 import math
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from bench.graph import Graph, Run
+from bench.metrics import Metric
 from bench.profiles import Profile
 from bench.recipe import Row, Table
-from bench.recipe.model import Quality
-from bench.record import Record
+from bench.record import Record, Result
 from bench.report.curves import Curve, quality_curves
+from bench.report.model import Epoch
 from bench.report.remaining import State, state_of
 from bench.store import Store
 
@@ -20,7 +21,7 @@ from bench.store import Store
 class RunDetails:
     """One seed of a row. What its record says is None where there is no record.
 
-    ``last`` and ``best`` are errors or accuracies (%), as the table has them; ``sources`` are the runs that it takes
+    ``last`` and ``best`` are values of the metric, as the table has them; ``sources`` are the runs that it takes
     from, each with the stem of the record that it really took, where there is one.
     """
 
@@ -69,8 +70,8 @@ def _run_details(table: Table, row: Row, run: Run, record: Record | None, state:
         shlex.join(command),
         _sources(run, record.taken),
         record,
-        last=_quality([result.last_error for result in results], table.metric),
-        best=_quality([result.best_error for result in results], table.metric),
+        last=_quality(results, "last", table.metric),
+        best=_quality(results, "best", table.metric),
     )
 
 
@@ -81,15 +82,14 @@ def _sources(run: Run, taken: Mapping[str, Mapping[str, str]]) -> tuple[str, ...
     )
 
 
-def _quality(errors: list[float | None], metric: Quality) -> float | None:
+def _quality(results: Sequence[Result], epoch: Epoch, metric: Metric) -> float | None:
     """The mean over networks, as the metric has it; None where one diverged."""
-    known = [error for error in errors if error is not None]
-    if not known or len(known) < len(errors):
-        return None
-    return fmean(known) if metric == "error" else 100 - fmean(known)
+    values = [result.score(metric.recorded.name)[epoch] for result in results]
+    known = [value for value in values if value is not None]
+    return metric.shown(fmean(known)) if known and len(known) == len(values) else None
 
 
-def _curve(row: Row, run: Run, record: Record, metric: Quality) -> Curve | None:
+def _curve(row: Row, run: Run, record: Record, metric: Metric) -> Curve | None:
     """What the cell reports, after each epoch: the first network, or the mean over the group."""
     if not record.curve or "test_error" not in record.curve[0]["networks"][0]:
         return None

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import fmean
 
+from bench.metrics import Metric
 from bench.recipe import Row
-from bench.recipe.model import Quality
-from bench.record import Record
+from bench.record import Record, test_score
 from bench.report.cells import Comparison, Samples, measured_cell
 from bench.report.model import Measured
 from bench.report.verdict import Verdict
@@ -14,29 +14,29 @@ from bench.report.verdict import Verdict
 TAIL, LEVEL = 0.2, 0.1  # a plateau: the last fifth of the epochs brings less than 0.1 points
 
 
-def passed(samples: Samples, compared: Comparison, metric: Quality) -> str | None:
+def passed(samples: Samples, compared: Comparison, metric: Metric) -> str | None:
     """Between which epochs our first networks, on average, pass a published number worse than what they end with."""
-    curves = [_errors(sample.record) for sample in samples.recorded if sample.record.status == "done"]
-    means = [fmean(errors) for errors in zip(*curves, strict=False)]
-    value = compared.published.value
-    limit = value if metric == "error" else 100 - value
+    curves = [_burdens(sample.record, metric) for sample in samples.recorded if sample.record.status == "done"]
+    means = [fmean(burdens) for burdens in zip(*curves, strict=False)]
+    limit = metric.recorded.burden(metric.shown(compared.published.value))
     if not means or means[-1] >= limit:
         return None
-    epoch = next(i for i, error in enumerate(means) if error < limit)
+    epoch = next(i for i, mean in enumerate(means) if mean < limit)
     if epoch == 0:
         return "the published value is passed within the first epoch of our runs"
     return f"the published value lies between epochs {epoch} and {epoch + 1} of our runs"
 
 
-def bounded(row: Row, samples: Samples, compared: Comparison, metric: Quality) -> Verdict | None:
+def bounded(row: Row, samples: Samples, compared: Comparison, metric: Metric) -> Verdict | None:
     """*impossible*, where a published number is better than what a row of the same network reaches at its plateau.
 
     All its seeds must be done and at their plateau. Their best epoch counts, which the test set has chosen.
     """
-    if len(samples.recorded) < samples.planned or not all(_levelled(sample.record) for sample in samples.recorded):
+    levelled = [sample for sample in samples.recorded if _levelled(sample.record, metric)]
+    if len(levelled) < max(samples.planned, len(samples.recorded)):
         return None
     reached = measured_cell(replace(row, unscored=None), samples, "best", metric, compared)
-    verdict, better = reached.verdict, metric == "accuracy"
+    verdict, better = reached.verdict, metric.higher_is_better
     if verdict is None or verdict.word != "not reproduced" or ((verdict.d or 0) > 0) == better:
         return None
     reason = f"trained to its plateau ({row.label}), the network reaches {reached.mean:.2f} at its best epoch"
@@ -61,12 +61,13 @@ def nearest(hypotheses: Iterable[tuple[Row, tuple[Measured, ...]]], compared: Co
     return f'the hypothesis "{row.label}" ({row.group}) gives {means}{chosen}'
 
 
-def _levelled(record: Record) -> bool:
-    errors = _errors(record)
-    head = errors[: round(len(errors) * (1 - TAIL))]
-    return record.status == "done" and bool(head) and min(head) - min(errors) < LEVEL
+def _levelled(record: Record, metric: Metric) -> bool:
+    burdens = _burdens(record, metric)
+    head = burdens[: round(len(burdens) * (1 - TAIL))]
+    return record.status == "done" and bool(head) and min(head) - min(burdens) < LEVEL
 
 
-def _errors(record: Record) -> list[float]:
-    """The test error (%) of a run's first network after each epoch."""
-    return [epoch["networks"][0]["test_error"] for epoch in record.curve]
+def _burdens(record: Record, metric: Metric) -> list[float]:
+    """What is recorded of a metric for a run's first network after each epoch, as the lower is the better."""
+    own = metric.recorded
+    return [own.burden(test_score(epoch["networks"][0], own.name)) for epoch in record.curve]

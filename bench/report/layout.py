@@ -3,15 +3,14 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.recipe.model import Metric, Quality
+from bench.metrics import Metric
 from bench.report.answers import answer
 from bench.report.columns import ABSENT, UNKNOWN, columns, number
 from bench.report.footnotes import Footnotes
 from bench.report.model import Claimed, Fidelity, Provenance, Report, ReportRow
 from bench.report.verdict import SIGNIFICANCE
 
-METRIC_LEGENDS: dict[Quality, str] = {"error": "error in %, lower", "accuracy": "accuracy in %, higher"}
-LEGENDS: dict[Metric, str] = {
+LEGENDS: dict[str, str] = {
     "params": "Params: millions of trained parameters of the deployed network.",
     "size": "Size: 1e6 bytes of the deployed network's parameters, 4 each, or as its weights are represented: codes"
     " without gaps, and the scales that they need.",
@@ -174,14 +173,20 @@ def _groups(lines: Sequence[ReportRow]) -> list[str]:
 
 def _legend(report: Report, without: Collection[str]) -> tuple[str, ...]:
     fixed = (
-        f"Top-1 test {METRIC_LEGENDS[report.metric]} is better; {UNKNOWN} is not stated in the paper.",
+        f"{_meaning(report.metric)} is better; {UNKNOWN} is not stated in the paper.",
         "Published: value ± spread (its meaning, number of runs, epoch). Ours: mean ± standard deviation of one run, "
         "over n seeds, at the last epoch or at the best one on the test set, as published; both where that is unknown.",
         f"Verdicts allow a margin of {report.margin:g} points, or half of a smaller difference that the paper makes"
         " something of. Costs: published / ours.",
         *_statistics(report),
     )
-    return (*fixed, *(LEGENDS[metric] for metric in report.columns if metric in LEGENDS and metric not in without))
+    return (*fixed, *(LEGENDS[column] for column in report.columns if column in LEGENDS and column not in without))
+
+
+def _meaning(metric: Metric) -> str:
+    """For example ``Top-1 test error in %, lower``."""
+    unit = f" in {metric.unit}" if metric.unit else ""
+    return f"{metric.meaning}{unit}, {'higher' if metric.higher_is_better else 'lower'}"
 
 
 def _statistics(report: Report) -> Iterator[str]:

@@ -11,8 +11,9 @@ def margin_of(library: Library, table: Table, row: Row) -> tuple[float, str | No
     The published difference from each row with which the paper compares it, by a claim or by ``compared_with``, must
     be at least twice the margin: within a wider one, a gain and none would both be reproduced.
     """
-    own = row.published.get(table.metric)
-    others = [(other, cell) for other in _compared(library, table, row) if (cell := other.published.get(table.metric))]
+    name = table.metric.name
+    own = row.published.get(name)
+    others = [(other, cell) for other in _compared(library, table, row) if (cell := other.published.get(name))]
     if own is None:
         return table.margin, None
     gaps = {abs(own.value - cell.value): other for other, cell in others if cell.value != own.value}

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.metrics import Metric
 from bench.profiles import Profile
 from bench.recipe import Cell
-from bench.recipe.model import Metric, Quality
+from bench.recipe.model import CostColumn
 from bench.report.verdict import Verdict
 
 Epoch = Literal["last", "best"]
@@ -14,7 +15,7 @@ Epoch = Literal["last", "best"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Our test errors or accuracies (%) under one protocol; diverged runs are in neither ``values`` nor ``mean``.
+    """Our values of the table's metric under one protocol; diverged runs are in neither ``values`` nor ``mean``.
 
     ``values`` is by seed, ``planned`` the seeds that the recipe names, ``sources`` the groups of runs that share no
     source. ``mean`` is that of the source means and ``sd`` the standard deviation of one run of one source: the
@@ -35,7 +36,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Test error or accuracy (%) of the mean softmax output of ``size`` networks, over all subsets of our seeds.
+    """The table's metric of the mean softmax output of ``size`` networks, over all subsets of our seeds.
 
     Or over the seeds, where each has an ensemble of its own: of generations.
 
@@ -114,7 +115,7 @@ class ReportRow:
     margin: float | None = None
     verdict: Verdict | None = None
     holm: float | None = None
-    costs: Mapping[Metric, CostCell] = field(default_factory=dict)
+    costs: Mapping[CostColumn, CostCell] = field(default_factory=dict)
     ensemble: Ensemble | None = None
     fidelity: Fidelity | None = None
     train: Measured | None = None
@@ -164,10 +165,10 @@ class Report:
     table: str
     title: str
     paper: str
-    metric: Quality
+    metric: Metric
     grouped_by: str
     margin: float
-    columns: tuple[Metric, ...]
+    columns: tuple[str, ...]
     smaller: Profile | None
     lines: tuple[ReportRow, ...]
     claims: tuple[Claimed, ...]

@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.recipe.model import Quality
+from bench.metrics import Metric
 from bench.report.canvas import canvas, entitle, save
 from bench.report.forest import ForestLine, comparable
 from bench.report.labels import short
@@ -15,7 +15,7 @@ BAND, PUBLISHED, COLOURS = "#cfe8d5", "#7a2fb5", {"last": "#0b62b8", "best": "#b
 MARKERS = {"last": "o", "best": "s"}
 
 
-def forest_plot(lines: Sequence[ForestLine], metric: Quality, title: str, path: Path) -> None:
+def forest_plot(lines: Sequence[ForestLine], metric: Metric, title: str, path: Path) -> None:
     """Draw published values against ours to a file as its suffix says.
 
     Rows with a published value are drawn as differences from it: seeds as dots, the mean with its 90 % and 95 %
@@ -38,7 +38,7 @@ def forest_plot(lines: Sequence[ForestLine], metric: Quality, title: str, path: 
             _draw_row(axes, len(ticks), row, relative=bool(compared))
             ticks.append((short(row[0].label), row[0].word if compared else "", False))
     _label_rows(axes, ticks)
-    axes.set_xlabel(f"Ours − published (points of {metric})" if compared else f"Test {metric} (%)")
+    axes.set_xlabel(f"Ours − published (points of {metric.label})" if compared else f"{metric.axis}")
     _explain(axes, sorted({line.epoch for line in shown}, reverse=True), relative=bool(compared))
     entitle(figure, title)
     save(figure, path)
@@ -112,7 +112,7 @@ def _explain(axes: Any, epochs: Sequence[str], *, relative: bool) -> None:
     )
 
 
-def cost_plot(points: Sequence[CostPoint], metric: Quality, title: str, path: Path) -> None:
+def cost_plot(points: Sequence[CostPoint], metric: Metric, title: str, path: Path) -> None:
     """Draw accuracy or error over cost to a file as its suffix says: a line of panels for each set of test images.
 
     Filled marks are on the Pareto front of their series, which a line joins.
@@ -130,7 +130,7 @@ def cost_plot(points: Sequence[CostPoint], metric: Quality, title: str, path: Pa
             axes.set_xscale("log")
             axes.margins(x=0.18, y=0.16)
             axes.set_xlabel(meaning, fontsize=9)
-            axes.set_ylabel(f"Test {metric} (%)", fontsize=9)
+            axes.set_ylabel(f"{metric.axis}", fontsize=9)
             axes.set_title(setting, fontsize=10)
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", color="0.9", lw=0.8)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from math import sqrt
 
+from bench.metrics import ERROR
 from bench.networks.base import Network
 from bench.recipe import Cell, Library, Row, Stage, Table
 from bench.registry import SETS
@@ -25,12 +26,12 @@ class Place:
     @property
     def name(self) -> str:
         """As a finding names it."""
-        return f"{self.table.name}/{self.row.name}.{self.table.metric}"
+        return f"{self.table.name}/{self.row.name}.{self.table.metric.name}"
 
     @property
     def error(self) -> float:
         """In %."""
-        return self.cell.value if self.table.metric == "error" else 100 - self.cell.value
+        return self.table.metric.shown(self.cell.value)
 
     @property
     def stage(self) -> Stage | None:
@@ -83,8 +84,10 @@ class Place:
 
 
 def places(library: Library, table: Table) -> list[Place]:
-    """The published errors or accuracies of a table."""
-    printed = ((row, row.published.get(table.metric)) for row in table.rows.values())
+    """The published errors or accuracies of a table; none of one that is about another metric."""
+    if table.metric.recorded != ERROR:
+        return []
+    printed = ((row, row.published.get(table.metric.name)) for row in table.rows.values())
     return [Place(library, table, row, cell) for row, cell in printed if cell is not None]
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from bench.cost import CostTable, iterations, training_cost
 from bench.errors import UsageError
 from bench.graph import Graph, plan
+from bench.metrics import Metric
 from bench.profiles import Profile
 from bench.recipe import Library, Row, Table
-from bench.recipe.model import Quality
 from bench.report.cells import (
-    COST_METRICS,
     Comparison,
     Samples,
     collect,
     cost_cells,
+    cost_columns,
     ensemble_cell,
     fidelity_cell,
     measured_cell,
@@ -122,18 +122,18 @@ def _row(inputs: _Inputs, row: Row) -> ReportRow:
     samples = collect(inputs.paper, store, table.name, row)
     reduced = collect(inputs.smaller, store, table.name, row)
     first_run = next(iter(inputs.paper.rows[table.name, row.name].values()))
-    cell, metric = row.published.get(table.metric), table.metric
+    cell, metric = row.published.get(table.metric.name), table.metric
     compared = Comparison(cell, *margin_of(inputs.library, table, row), _training_assumed(table, row)) if cell else None
     measured = _measured(row, samples, protocols(row, metric), metric, compared)
     verdict, grounds = _verdict(inputs, row, samples, measured, compared)
-    wanted = [metric for metric in table.columns if metric in COST_METRICS]
+    wanted = cost_columns(table.columns)
     # Each takes a plan of its own.
     steps = iterations(inputs.library, table, row) if "iterations" in wanted else None
     costs = cost_cells(row, first_run, steps, inputs.costs, wanted)
     marks["published"] = mark(published_notes(cell))
     marks["measured"] = mark(run_notes(samples))
     marks["verdict"] = mark([row.unscored] if row.unscored else grounds)
-    marks |= {metric: mark(cost_notes(row, metric, cost)) for metric, cost in costs.items()}
+    marks |= {column: mark(cost_notes(row, column, cost)) for column, cost in costs.items()}
     marks["smaller"] = mark(smaller_notes(row, reduced))
     return replace(
         bare,
@@ -155,7 +155,7 @@ def _row(inputs: _Inputs, row: Row) -> ReportRow:
 
 
 def _measured(
-    row: Row, samples: Samples, followed: Iterable[Epoch], metric: Quality, compared: Comparison | None = None
+    row: Row, samples: Samples, followed: Iterable[Epoch], metric: Metric, compared: Comparison | None = None
 ) -> tuple[Measured, ...]:
     return tuple(measured_cell(row, samples, protocol, metric, compared) for protocol in followed)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.cost import CostTable, cost_of, forward_flops
+from bench.metrics import Metric
 from bench.recipe import Stage, Table
-from bench.recipe.model import Quality
 from bench.report.model import Report, ReportRow
 
 Kind = Literal["training", "inference"]
@@ -19,7 +19,7 @@ KINDS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class CostPoint:
-    """A row's quality (%) at a cost (FLOPs, derived), among the rows that are tested on the same images.
+    """A row's value of the metric at a cost (FLOPs, derived), among the rows that are tested on the same images.
 
     ``best``: no other row of its ``series`` and ``setting`` is as good at a lower cost, or better at the same.
     """
@@ -47,10 +47,9 @@ def tradeoff(report: Report, table: Table, costs: CostTable) -> tuple[CostPoint,
     return tuple(point for same in alike.values() for point in marked(same, table.metric))
 
 
-def marked(points: Sequence[CostPoint], metric: Quality) -> list[CostPoint]:
-    """The points with their Pareto front marked: less cost and, as the metric goes, less error or more accuracy."""
-    sign = 1 if metric == "error" else -1
-    places = [(point.cost, sign * point.quality) for point in points]
+def marked(points: Sequence[CostPoint], metric: Metric) -> list[CostPoint]:
+    """The points with their Pareto front marked: less cost and, as the metric goes, a lower or a higher value."""
+    places = [(point.cost, metric.burden(point.quality)) for point in points]
     best = [not any(_beats(other, place) for other in places) for place in places]
     return [replace(point, best=mark) for point, mark in zip(points, best, strict=True)]
 

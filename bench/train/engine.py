@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from bench.errors import DeviceError
 from bench.methods.base import Batch, Method, Outputs
-from bench.networks.modules.base import Output
+from bench.metrics import last_and_best, measured
+from bench.networks.modules.base import Output, by_label
 from bench.record import EpochEntry, Status
 from bench.rng import generator
 from bench.train import artifacts, checkpoint
@@ -20,7 +21,7 @@ from bench.train.leaves import LeafWeights
 from bench.train.loader import EpochRandomness, reduced
 from bench.train.loop import CapturedLoop, Sums, first_reason
 from bench.train.progress import Coroutine, Progress, Stopped
-from bench.train.results import Outcome, diverged, last_and_best, network_entries
+from bench.train.results import TEST, Outcome, diverged, network_entries
 from bench.train.teacher_cache import CachedTeacher, LogitsCache
 from bench.train.updates import UPDATES
 
@@ -119,7 +120,8 @@ class Training:
         self.cached = [self._cached(*teacher, own) for teacher, own in zip(frozen, job.caches, strict=True)]
 
         self.sums = Sums(job.device)
-        shape = len(job.test), job.setup.classes
+        self.metrics = measured(stage.metric)
+        shape = len(job.test), job.test.labels_each, job.setup.classes
         self.logits = [torch.zeros(shape, dtype=torch.float16, device=job.device) for _ in job.networks]
         self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
         self.status: Status = "done"
@@ -151,7 +153,7 @@ class Training:
         def loss(k: int, students: Sequence[Output]) -> Tensor:
             terms = job.method.loss(k, batch, outputs(students))
             for name, term in terms.items():
-                self.sums.add(f"{k}.{name}", term.detach(), len(positions))
+                self.sums.add(f"{k}.{name}", term.detach(), len(batch.labels))
             self.sums.add(f"{k}.hits", (students[k].logits.argmax(1) == batch.labels).sum())
             first, *others = terms.values()
             return torch.stack([first, *others]).sum() if others else first
@@ -181,10 +183,11 @@ class Training:
         return [self._forward(teacher, reduced(whole, side)) for teacher, side in self.teachers]
 
     def _forward(self, network: nn.Module, images: Tensor) -> Output:
+        """What a network says; pixels that have labels of their own are so many samples, one after the other."""
         leaves = self.leaves.get(network)
         with devices.autocast(self.job.precision, self.job.device):
             output: Output = network(images) if leaves is None else leaves.forward(images)
-            return output
+        return Output(by_label(output.logits), output.features)
 
     @torch.no_grad()
     def _test_batch(self, positions: Tensor) -> None:
@@ -192,8 +195,10 @@ class Training:
         images = reduced(whole, self.job.stage.data.resolution)
         for k, network in enumerate(self.job.networks):
             logits = self._forward(network, images).logits
-            self.logits[k].index_copy_(0, positions, logits.to(torch.float16))
-            self.sums.add(f"{k}.test", (logits.argmax(1) == labels).sum())
+            self.logits[k].index_copy_(0, positions, logits.to(torch.float16).view(-1, *self.logits[k].shape[1:]))
+            for metric in self.metrics:
+                for name, count in metric.counts(logits, labels).items():
+                    self.sums.add(f"{k}.{TEST}{metric.name}.{name}", count)
 
     # One epoch.
 
@@ -216,7 +221,8 @@ class Training:
             yield
         shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
         # The only place where values come back to the host.
-        networks = network_entries(self.sums.read(), len(self.job.networks), shown, len(self.job.test))
+        labels = shown * self.job.train.labels_each
+        networks = network_entries(self.sums.read(), len(self.job.networks), labels, self.metrics)
         self.epoch += 1
         self.epoch_seconds = time.monotonic() - begun
         self.seconds += self.epoch_seconds
@@ -333,9 +339,9 @@ class Training:
             raise AssertionError("a frozen teacher's buffers changed during training")
         for leaves in self.leaves.values():
             leaves.deploy()
-        tensors = artifacts.of_networks(self.job.networks, self.logits)
+        tensors = artifacts.of_networks(self.job.networks, [own.flatten(0, 1) for own in self.logits])
         tensors |= artifacts.of_parts(self.job.parts, self.job.method.hands_on)
         answers = sum(flops * images for flops, images in zip(self.teacher_flops, self.answered, strict=True))
-        results = last_and_best(self.curve, self.status)
+        results = last_and_best(self.curve, self.status, self.metrics)
         cached = bool(self.cached) if self.job.teachers else None
         return Outcome(self.status, results, self.curve, tensors, self.seconds, self.step_flops, answers, cached)

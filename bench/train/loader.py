@@ -45,13 +45,15 @@ class EpochRandomness:
 class DeviceLoader:
     """Images and labels on a device; a batch is gathered, cropped, flipped and normalised there.
 
+    Where each pixel has a label, the labels go through the same crops and flips.
+
     The host is never waited for. The buffers of order and augmentation are filled in place, so that a captured graph
     sees each epoch's. A small set that is not augmented is normalised once; of one that is mirrored, both ways are
     kept.
 
     Args:
         images: (N, H, W, C). Bytes are normalised; floats were made by a network and are as it takes them.
-        labels: (N,).
+        labels: (N,), or (N, H, W) where each pixel has one.
         data: how they are padded, flipped and normalised.
         device: where they lie.
         dtype: of the batches.
@@ -72,6 +74,10 @@ class DeviceLoader:
         self.augments = augment and (self.padding > 0 or data.flip)
         self.padded = pad(torch.from_numpy(images).to(device), self.padding, data.padding_mode)
         self.labels = labels
+        # (N, H, W, 1) as the images are, where each pixel has a label; else each image's is with the order.
+        self.maps: Tensor | None = None
+        if labels.ndim > 1:
+            self.maps = pad(torch.from_numpy(labels[..., None]).to(device), self.padding, data.padding_mode)
         # Of an epoch: index and label at each place of its order, then source, top and left of each image's crop.
         self.epoch = torch.empty(5, len(labels), dtype=torch.int64, device=device)
         self.places, self.views = self.epoch[:2], self.epoch[2:]
@@ -80,6 +86,7 @@ class DeviceLoader:
         if augment and data.flip:
             # (2N, ...), the mirrored ones last: the crop of a mirrored image is one gather too.
             self.padded = torch.cat([self.padded, self.padded.flip(2)])
+            self.maps = None if self.maps is None else torch.cat([self.maps, self.maps.flip(2)])
         elif not self.augments and self.padded.numel() * dtype.itemsize <= MOST_NORMALISED:
             self.padded = self._normalised(self.padded.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         nothing = np.zeros(len(labels), dtype=np.int64)
@@ -89,32 +96,43 @@ class DeviceLoader:
         """Number of images."""
         return len(self.labels)
 
+    @property
+    def labels_each(self) -> int:
+        """Labels of an image: one, or one a pixel."""
+        return int(np.prod(self.labels.shape[1:]))
+
     def begin_epoch(self, randomness: EpochRandomness) -> None:
         """Take the order and the augmentation of an epoch, copied to the device at once."""
         order, flip = randomness.order, randomness.flip
         # A mirrored crop is a crop of the mirrored image, as far from its other edge.
         left = np.where(flip, 2 * self.padding - randomness.left, randomness.left)
         source = np.arange(len(order)) + len(order) * flip
-        rows = np.stack([order, self.labels[order], source, randomness.top, left])
+        labels = self.labels[order] if self.maps is None else np.zeros_like(order)
+        rows = np.stack([order, labels, source, randomness.top, left])
         upload_(self.epoch, torch.from_numpy(rows))
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What stands at places (B,) of the epoch's order.
 
         Returns:
-            images (B, C, H, W), normalised, in channels_last memory; their labels (B,) and their indices (B,).
+            images (B, C, H, W), normalised, in channels_last memory; their labels (B,), or those of their pixels one
+            after the other (B * H * W,); and their indices (B,).
         """
         indices, labels = self.places.index_select(1, positions).unbind()
+        if self.maps is not None:
+            labels = self._views(self.maps, indices).reshape(-1)
         return self.images(indices), labels, indices
 
     def images(self, indices: Tensor) -> Tensor:
         """Images (B, C, H, W) of some indices (B,), augmented as in this epoch."""
+        return self._normalised(self._views(self.padded, indices))
+
+    def _views(self, padded: Tensor, indices: Tensor) -> Tensor:
+        """What of ``padded`` (N, ...), images or their pixels' labels, is shown in this epoch."""
         if self.augments:
             source, top, left = self.views.index_select(1, indices).unbind()
-            images = crop(self.padded, source, top, left, self.size)
-        else:
-            images = self.padded.index_select(0, indices).permute(0, 3, 1, 2)
-        return self._normalised(images)
+            return crop(padded, source, top, left, self.size)
+        return padded.index_select(0, indices).permute(0, 3, 1, 2)
 
     def _normalised(self, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 WARM_UP = 3
@@ -100,17 +102,17 @@ def _restore(tensors: Iterable[Tensor], kept: list[Tensor]) -> None:
 
 
 class Sums:
-    """Scalars in float64 on the device, by name, added up over an epoch and read once at its end."""
+    """Scalars and arrays in float64 on the device, by name, added up over an epoch and read once at its end."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.totals: dict[str, Tensor] = {}
 
     def add(self, name: str, value: Tensor, times: int = 1) -> None:
-        """Add a scalar so many times; the first one makes the sum."""
+        """Add a value so many times, of the same shape each time; the first one makes the sum."""
         total = self.totals.get(name)
         if total is None:
-            total = self.totals[name] = torch.zeros((), dtype=torch.float64, device=self.device)
+            total = self.totals[name] = torch.zeros(value.shape, dtype=torch.float64, device=self.device)
         total.add_(value, alpha=times)
 
     def zero(self) -> None:
@@ -118,9 +120,12 @@ class Sums:
         for total in self.totals.values():
             total.zero_()
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> dict[str, NDArray[np.float64]]:
         """All of them, in one copy to the host: it waits for the device."""
-        return dict(zip(self.totals, torch.stack([*self.totals.values()]).tolist(), strict=True))
+        shapes = {name: total.shape for name, total in self.totals.items()}
+        flat = torch.cat([total.reshape(-1) for total in self.totals.values()]).cpu()
+        each = torch.split(flat, [shape.numel() for shape in shapes.values()])
+        return {name: own.reshape(shapes[name]).numpy() for name, own in zip(shapes, each, strict=True)}
 
 
 def first_reason(error: BaseException) -> str:

@@ -1,10 +1,9 @@
-"""What a run comes to: the lines of its curve, last and best errors, and the errors of ensembles."""
+"""What a run comes to: the lines of its curve, and the scores of ensembles."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.record import CurveEntry, EnsembleEntry, EpochEntry, NetworkEntry, Result, Status
+from bench.metrics import ERROR, Metric, mean_of, measured, values
+from bench.record import CurveEntry, EnsembleEntry, NetworkEntry, Result, Status
+
+# Sums of a network begin with this where they are of the test images.
+TEST = "test."
 
 
 @dataclass(frozen=True)
@@ -40,27 +43,30 @@ class Outcome:
     cached: bool | None = None
 
 
-def network_entries(sums: dict[str, float], networks: int, shown: int, tested: int) -> list[NetworkEntry]:
-    """What a line of the curve says of each network: means of its loss's terms, and errors (%).
+def network_entries(
+    sums: Mapping[str, NDArray[np.float64]], networks: int, shown: int, metrics: tuple[Metric, ...]
+) -> list[NetworkEntry]:
+    """What a line of the curve says of each network: means of its loss's terms, its errors (%) and other metrics.
 
     Args:
-        sums: by name; a name of network k begins with ``k.``. Of ``hits`` among the ``shown`` training images, of right
-            answers to the ``tested`` ones (``test``), and, by any other name, of a term of the loss.
+        sums: by name; a name of network k begins with ``k.``. Of ``hits`` among the ``shown`` labels, of what each
+            metric counts on the test images (``test.METRIC.COUNT``), and, by any other name, of a term of the loss.
         networks: how many there are.
-        shown: training images of the epoch.
-        tested: test images.
+        shown: labels of the epoch's training images.
+        metrics: those that are measured, the error among them.
     """
     entries = list[NetworkEntry]()
     for k in range(networks):
         own = {name.removeprefix(f"{k}."): value for name, value in sums.items() if name.startswith(f"{k}.")}
-        hits, test = own.pop("hits"), own.pop("test")
-        entries.append(
-            {
-                "loss": {name: _finite(value / shown) for name, value in own.items()},
-                "train_error": round(100 - 100 * hits / shown, 4),
-                "test_error": round(100 - 100 * test / tested, 4),
-            }
-        )
+        test = {name: own.pop(name) for name in list(own) if name.startswith(TEST)}
+        scores = values(metrics, {name.removeprefix(TEST): total for name, total in test.items()})
+        hits = float(own.pop("hits"))
+        entry: NetworkEntry = {
+            "loss": {name: _finite(float(value) / shown) for name, value in own.items()},
+            "train_error": round(100 - 100 * hits / shown, 4),
+            "test_error": scores.pop(ERROR.name),
+        }
+        entries.append({**entry, "test_scores": scores} if scores else entry)
     return entries
 
 
@@ -74,31 +80,27 @@ def diverged(entries: Sequence[NetworkEntry]) -> bool:
     return any(value is None for network in entries for value in network["loss"].values())
 
 
-def last_and_best(curve: Sequence[EpochEntry], status: Status) -> list[Result]:
-    """Last and best test error of each network; a diverged run has none."""
-    results = []
-    for k in range(len(curve[-1]["networks"])):
-        errors = [entry["networks"][k]["test_error"] for entry in curve]
-        best, done = min(errors), status == "done"
-        results.append(Result(errors[-1], best, errors.index(best) + 1) if done else Result(None, None, None))
-    return results
-
-
-def ensembles(logits: Mapping[int, NDArray[np.floating[Any]]], labels: NDArray[np.int64], size: int) -> Outcome:
+def ensembles(
+    logits: Mapping[int, NDArray[np.floating[Any]]], labels: NDArray[np.int64], size: int, metric: Metric = ERROR
+) -> Outcome:
     """The test error (%) of every ensemble of ``size`` networks; its softmax output is the mean of theirs.
 
     Args:
         logits: (N, C) of each seed.
         labels: (N,) class numbers.
         size: networks in an ensemble, at most as many as there are seeds.
+        metric: of their table, measured beside the error.
 
     Returns:
         one line of the curve for each ensemble, and their mean as the result.
     """
-    soft = {seed: torch.softmax(torch.from_numpy(own).double(), 1).numpy() for seed, own in logits.items()}
+    soft = {seed: torch.softmax(torch.from_numpy(own).double(), 1) for seed, own in logits.items()}
+    metrics, truth = measured(metric), torch.from_numpy(labels)
     curve = list[EnsembleEntry]()
     for members in combinations(sorted(soft), size):
-        guessed = np.sum([soft[seed] for seed in members], axis=0).argmax(1)
-        curve.append({"members": list(members), "test_error": round(float(100 * (guessed != labels).mean()), 4)})
-    mean = round(fmean(entry["test_error"] for entry in curve), 4)
-    return Outcome("done", [Result(mean, None, None)], curve, {}, 0.0)
+        output = torch.stack([soft[seed] for seed in members]).sum(0)
+        counts = {f"{m.name}.{name}": n.numpy() for m in metrics for name, n in m.counts(output, truth).items()}
+        scores = values(metrics, counts)
+        entry: EnsembleEntry = {"members": list(members), "test_error": scores.pop(ERROR.name)}
+        curve.append({**entry, "test_scores": scores} if scores else entry)
+    return Outcome("done", [mean_of(curve, metrics)], curve, {}, 0.0)

@@ -32,9 +32,9 @@ def expected_miss_rate(epochs: int, views: int) -> float:
     return float(views * (1 - (1 - 1 / views) ** epochs) / epochs)
 
 
-def is_worthwhile(epochs: int, images: int, views: int, classes: int, teachers: int, device: torch.device) -> bool:
-    """Whether caches of float32 logits, one a teacher, fit and spare work within one run."""
-    needed = teachers * images * views * classes * 4
+def is_worthwhile(epochs: int, images: int, views: int, logits: int, teachers: int, device: torch.device) -> bool:
+    """Whether caches of so many float32 ``logits`` an image, one a teacher, fit and spare work within one run."""
+    needed = teachers * images * views * logits * 4
     return 1 - expected_miss_rate(epochs, views) >= LEAST_SPARED and needed <= MEMORY_SHARE * free_memory(device)
 
 
@@ -50,7 +50,7 @@ class LogitsCache:
     def __init__(self, images: int, padding: int, flip: bool) -> None:
         self.side, self.flip, self.views = 2 * padding + 1, flip, num_views(padding, flip)
         self.known = np.zeros((images, self.views), dtype=np.bool_)
-        self.logits: Tensor | None = None  # (images * views, classes), from the first batch on
+        self.logits: Tensor | None = None  # (images * views, labels of an image, classes), from the first batch on
         self.filled: torch.cuda.Event | None = None
 
     def view(self, randomness: EpochRandomness) -> NDArray[np.int64]:
@@ -64,7 +64,7 @@ class CachedTeacher:
 
     Args:
         cache: what is known; grows, in the type that the teacher gives.
-        teacher: maps images (B, C, H, W) to logits (B, classes).
+        teacher: maps images (B, C, H, W) to logits (B * labels of an image, classes).
         loader: the training set.
         batch: images that the teacher is shown at a time: as many as in a training step, for the same logits.
     """
@@ -104,14 +104,15 @@ class CachedTeacher:
         indices = self.missing[positions]
         logits = self.teacher(self.loader.images(indices))
         if self.cache.logits is None:
-            self.cache.logits = logits.new_zeros(len(self.view) * self.cache.views, logits.shape[1])
-        self.cache.logits.index_copy_(0, self._place(indices), logits)
+            shape = len(self.view) * self.cache.views, self.loader.labels_each, logits.shape[1]
+            self.cache.logits = logits.new_zeros(shape)
+        self.cache.logits.index_copy_(0, self._place(indices), logits.view(len(indices), *self.cache.logits.shape[1:]))
 
     def logits(self, indices: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B,) in the views of this epoch, which :meth:`fill` has seen."""
+        """Logits (B * labels of an image, classes) of images (B,) in the views that :meth:`fill` has seen last."""
         if self.cache.logits is None:
             raise RuntimeError("no logits were computed yet")
-        return self.cache.logits[self._place(indices)]
+        return self.cache.logits[self._place(indices)].flatten(0, 1)
 
     def _place(self, indices: Tensor) -> Tensor:
         return indices * self.cache.views + self.view[indices]

@@ -89,7 +89,7 @@ def test_from_the_tenth_step_on_a_log_says_how_long_the_run_and_all_runs_take(ru
 
 def test_the_table_says_whether_it_is_error_or_accuracy(run, other, session, screen, capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    session.metrics["tiny"] = "accuracy"
+    session.metrics["tiny"] = Accuracy()
     lines = Lines(session)
     begin(lines, run)
     lines.end(run, record(run))

@@ -117,7 +117,7 @@ TYPES = [
     (
         "columns: [error, trcost, params]",
         "columns: [error, cost]",
-        "columns: expected error or accuracy or params or trcost or tecost or iterations or ",
+        "columns: 'cost' is not known; did you mean 'trcost'?",
         "columns: [error, cost]",
     ),
     (

@@ -39,6 +39,7 @@ from bench.methods.nst import NST
 from bench.methods.pkt import PKT
 from bench.methods.rkd import RKD
 from bench.methods.sp import SP
+from bench.methods.structured_kd import StructuredKD
 from bench.methods.vanilla import LabelSmoothing, Vanilla
 from bench.methods.vid import VID
 from bench.networks.base import Network
@@ -114,6 +115,7 @@ CASES = {
     "codistillation-shared": Case(Codistillation(weight=1.0, burn_in=0.4, shards="shared"), "sequential"),
     "conditional": Case(Conditional(temperature=2.0), teachers=1),
     "error_weighted": Case(ErrorWeighted(temperature=3.0), teachers=1),
+    "structured_kd": Case(StructuredKD(weight=10.0, feature="stage1", pool=2), teachers=1, taught_by=WIDER),
     "data_impressions": Case(DataImpressions(count=6, scalings=(1.0, 0.1), temperature=5.0)),
 }
 

@@ -12,12 +12,17 @@ from torch.nn import functional
 class Output(NamedTuple):
     """What a network gives for a batch of N images.
 
-    ``logits`` is (N, classes), before any softmax; ``features`` maps the name of a place in the network to its
-    activation, (N, C, H, W) before the global pool and (N, D) after it.
+    ``logits`` is (N, classes), before any softmax, or (N, classes, H, W) of every pixel; ``features`` maps the name of
+    a place in the network to its activation, (N, C, H, W) before the global pool and (N, D) after it.
     """
 
     logits: Tensor
     features: dict[str, Tensor]
+
+
+def by_label(logits: Tensor) -> Tensor:
+    """Logits with a line for each label: (N, classes) as they are, and (N * H * W, classes) of every pixel's."""
+    return logits if logits.dim() == 2 else logits.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 class NetworkModule(nn.Module):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from bench.component import Component
 from bench.report.model import Report
 from bench.text import visible_json
 
@@ -22,6 +23,8 @@ def to_json(report: Report) -> str:
 
 
 def _plain(value: Any, name: str, decimals: int) -> Any:
+    if isinstance(value, Component):
+        return value.name
     if is_dataclass(value):
         value = {f.name: getattr(value, f.name) for f in fields(value)}
     if isinstance(value, Mapping):

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from bench.component import Component
 from bench.report.formats.json import SCHEMA
 from bench.report.model import Report
 
@@ -40,6 +41,8 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "items": _schema(args[0], definitions)}
     if origin in (dict, Mapping):
         return {"type": "object", **_keys(args[0]), "additionalProperties": _schema(args[1], definitions)}
+    if isinstance(kind, type) and issubclass(kind, Component):
+        return {"type": "string"}
     if is_dataclass(kind) and isinstance(kind, type):
         if kind.__name__ not in definitions:
             definitions[kind.__name__] = {}  # a type may hold itself

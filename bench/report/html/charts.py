@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from bench.recipe.model import Quality
+from bench.metrics import Metric
 from bench.report.html.vega import COLOURS, CONFIG, INK, Chart, Spec, rounded, tooltip
 from bench.report.labels import short
 from bench.report.tradeoff import KINDS, CostPoint
 
 
-def curve_spec(metric: Quality) -> Spec:
+def curve_spec(metric: Metric) -> Spec:
     """Learning curves of a cell: seeds, their mean, and a band of one standard deviation; the page adds the data."""
     x = {"field": "step", "type": "quantitative", "axis": {"title": "Training step", "grid": False}}
-    y = {"type": "quantitative", "scale": {"zero": False}, "axis": {"title": f"Test {metric} (%)"}}
+    y = {"type": "quantitative", "scale": {"zero": False}, "axis": {"title": f"{metric.axis}"}}
     statistics = [
         {
             "aggregate": [
@@ -50,20 +50,20 @@ def curve_spec(metric: Quality) -> Spec:
     }
 
 
-def cost_charts(points: Iterable[CostPoint], metric: Quality) -> tuple[Chart, ...]:
-    """Quality over cost: one drawing for each set of test images and kind of cost, with its Pareto fronts."""
+def cost_charts(points: Iterable[CostPoint], metric: Metric) -> tuple[Chart, ...]:
+    """Metric over cost: one drawing for each set of test images and kind of cost, with its Pareto fronts."""
     ordered = sorted(points, key=lambda point: (point.setting, [*KINDS].index(point.kind)))
     charts: list[Chart] = []
     for (setting, kind), alike in groupby(ordered, key=lambda point: (point.setting, point.kind)):
         shown = list(alike)
         best = [point.label for point in shown if point.best and point.series == "ours"]
         said = f" On the front: {', '.join(short(label, 60) for label in best)}." if best else ""
-        caption = f"{setting}: test {metric} against {KINDS[kind]}."
+        caption = f"{setting}: test {metric.label} against {KINDS[kind]}."
         charts.append(Chart(f"cost-{len(charts) + 1}-{kind}", caption, said.strip(), 300, _cost(shown, metric, kind)))
     return tuple(charts)
 
 
-def _cost(points: Sequence[CostPoint], metric: Quality, kind: str) -> Spec:
+def _cost(points: Sequence[CostPoint], metric: Metric, kind: str) -> Spec:
     data = [
         {
             "row": short(point.label, 80),
@@ -87,14 +87,14 @@ def _cost(points: Sequence[CostPoint], metric: Quality, kind: str) -> Spec:
         "field": "quality",
         "type": "quantitative",
         "scale": {"zero": False, "padding": 14},
-        "axis": {"title": f"Test {metric} (%)"},
+        "axis": {"title": f"{metric.axis}"},
     }
     colour = {
         "field": "series",
         "type": "nominal",
         "scale": {"domain": series, "range": [COLOURS[name] for name in series]},
     }
-    tips = [("row", "row"), ("group", "group"), ("series", "series"), ("cost", "FLOPs"), ("quality", metric)]
+    tips = [("row", "row"), ("group", "group"), ("series", "series"), ("cost", "FLOPs"), ("quality", metric.label)]
     both: Spec = {"x": x, "y": y, "color": colour}
     best: Spec = {"transform": [{"filter": "datum.best"}]}
     front = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from bench.recipe.model import Quality
+from bench.metrics import Metric
 from bench.report.forest import ForestLine, comparable
 from bench.report.html.vega import BAND, COLOURS, CONFIG, INK, MUTED, Chart, Spec, rounded, tooltip
 from bench.report.labels import short
@@ -16,7 +16,7 @@ SHAPES: dict[Epoch, str] = {"last": "circle", "best": "square"}
 _READ_BELOW = "The numbers are in the table below."
 
 
-def forest_charts(lines: Sequence[ForestLine], metric: Quality) -> tuple[Chart, ...]:
+def forest_charts(lines: Sequence[ForestLine], metric: Metric) -> tuple[Chart, ...]:
     """The differences of rows with a published value, if there are some; and all rows as they are."""
     if not lines:
         return ()
@@ -25,11 +25,11 @@ def forest_charts(lines: Sequence[ForestLine], metric: Quality) -> tuple[Chart, 
     charts = [
         Chart(
             "forest-values",
-            f"Test {metric} (%) of every row: seeds as dots, our mean ± one standard deviation; published values as"
+            f"{metric.axis} of every row: seeds as dots, our mean ± one standard deviation; published values as"
             " diamonds, with the spread that the paper prints.",
             _READ_BELOW,
             values.height + 80,
-            values.spec(f"Test {metric} (%)"),
+            values.spec(f"{metric.axis}"),
         )
     ]
     if compared:
@@ -38,12 +38,12 @@ def forest_charts(lines: Sequence[ForestLine], metric: Quality) -> tuple[Chart, 
             0,
             Chart(
                 "forest-differences",
-                f"Ours minus published, in points of {metric}: seeds as dots, our mean with its 90 % interval (thick)"
-                " and 95 % interval (thin). The band is the margin that does not matter; the diamond is the published"
-                " value.",
+                f"Ours minus published, in points of {metric.label}: seeds as dots, our mean with its 90 % interval"
+                " (thick) and 95 % interval (thin). The band is the margin that does not matter; the diamond is the"
+                " published value.",
                 _READ_BELOW,
                 differences.height + 80,
-                differences.spec(f"Ours − published (points of {metric})"),
+                differences.spec(f"Ours − published (points of {metric.label})"),
             ),
         )
     return tuple(charts)

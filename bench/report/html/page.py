@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.cost import CostTable
 from bench.graph import Graph, plan
+from bench.metrics import Metric
 from bench.profiles import Profile
 from bench.recipe import Library, Row, Table
-from bench.recipe.model import Quality
 from bench.report import answers
 from bench.report.answers import Judged
 from bench.report.assumptions import Statement, statements
@@ -83,7 +83,7 @@ class PageData:
     name: str
     title: str
     paper: Source
-    metric: Quality
+    metric: Metric
     grouped_by: str
     answer: tuple[str, ...]
     claims: tuple[Judged, ...]
