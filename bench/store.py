@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from bench import locks
 from bench.errors import StoreError
 from bench.files import about, seal_of, sha256, write_once
 from bench.graph import Run
@@ -166,15 +165,16 @@ class Store:
     @contextmanager
     def lock(self, run: Run) -> Iterator[bool]:
         """Hold a run while it is trained; yields False if another process holds it."""
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{run.id}.lock")
+        lock = locks.acquire(self._lock(run))
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
+            yield lock is not None
         finally:
-            lock.release()
+            if lock is not None:
+                lock.release()
+
+    def holder(self, run: Run) -> locks.Owner | None:
+        """Who trains a run now; None if nobody does."""
+        return locks.holder(self._lock(run))
+
+    def _lock(self, run: Run) -> Path:
+        return self.root / "locks" / f"{run.id}.lock"

@@ -1,7 +1,7 @@
 """What of a table is done, what goes on, and how long the rest takes on this machine."""
 
 import platform
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +15,7 @@ from bench.store import Store
 State = Literal["done", "diverged", "older version", "running", "begun", "missing"]
 STATES: tuple[State, ...] = ("done", "diverged", "older version", "running", "begun", "missing")
 TO_DO: tuple[State, ...] = ("running", "begun", "missing", "older version")
-_LOCKS, _CPU, _GPUS = Path("/proc/locks"), Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
+_CPU, _GPUS = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,12 @@ class Remaining:
     unknown: int
 
 
-def state_of(run: Run, store: Store, held: Collection[int]) -> State:
-    """How far a run is; ``held`` are the locks that somebody holds (:func:`held_locks`)."""
+def state_of(run: Run, store: Store) -> State:
+    """How far a run is."""
     record = store.current_record(run)
     if record is not None:
         return record.status
-    lock = store.root / "locks" / f"{run.id}.lock"
-    if lock.exists() and lock.stat().st_ino in held:
+    if store.holder(run) is not None:
         return "running"
     if store.checkpoint(run).exists():
         return "begun"
@@ -52,12 +51,12 @@ def remaining(runs: Iterable[Run], store: Store, costs: CostTable, devices: Sequ
     networks on the same set; no other rate is taken for it, since small networks reach a small part of what large ones
     do.
     """
-    held, states = held_locks(), dict.fromkeys(STATES, 0)
+    states = dict.fromkeys(STATES, 0)
     here = [record for records in store.by_key.values() for record in records if _made_on(record, devices)]
     timed = [record for record in here if not record.profile.startswith("smoke")]
     seconds, unknown, used = 0.0, 0, set[str]()
     for run in runs:
-        state = state_of(run, store, held)
+        state = state_of(run, store)
         states[state] += 1
         if state in TO_DO:
             estimated, by = _seconds(run, timed, costs)
@@ -112,15 +111,3 @@ def _field(path: Path, name: str) -> str | None:
     except OSError:
         return None
     return next((value.strip() for key, _, value in lines if key.strip() == name), None)
-
-
-def held_locks() -> set[int]:
-    """The inodes of all files that a process holds a lock on; none where the system does not tell.
-
-    Asking for a lock to see whether it is held would keep it, for a moment, from the run that wants it.
-    """
-    try:
-        places = (line.split()[5] for line in _LOCKS.read_text(encoding="ascii").splitlines() if "->" not in line)
-        return {int(place.rpartition(":")[2]) for place in places}
-    except (OSError, IndexError, ValueError):
-        return set()
