@@ -248,6 +248,8 @@ def _misfit_of_fields(value: dict[str, Any], kind: Any, place: str) -> str | Non
     hints, has_default = _hints(kind), set[str]()
     if is_dataclass(kind):
         has_default = {f.name for f in fields(kind) if f.default is not f.default_factory}
+    elif is_typeddict(kind):
+        has_default = set(kind.__optional_keys__)
     if missing := [name for name in hints if name not in value and name not in has_default]:
         return f"{place}: {missing[0]!r} is missing"
     return next((f for key in hints.keys() & value if (f := misfit(value[key], hints[key], f"{place}.{key}"))), None)
