@@ -133,7 +133,12 @@ class Record:
     @property
     def stem(self) -> str:
         """The file name of the record and of its artifact, without suffix."""
-        return self.id if self.replica == 1 else f"{self.id}.r{self.replica}"
+        return stem_of(self.id, self.replica)
+
+
+def stem_of(run_id: str, replica: int) -> str:
+    """The file name, without suffix, of a run's record of this number, and of its artifact."""
+    return run_id if replica == 1 else f"{run_id}.r{replica}"
 
 
 class Curve(Sequence[dict[str, Any]]):

@@ -1,5 +1,6 @@
 """What is to be carried out, and in which order. No run is trained here."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,7 +160,7 @@ class Pretended:
 
     def __init__(self, store: Store, places: int = 1, during=lambda run: None) -> None:
         self.store, self.places, self.during = store, places, during
-        self.going, self.said, self.stopped = [], [], 0
+        self.going, self.said, self.stopped, self.interrupted = [], [], 0, False
 
     @property
     def room(self) -> bool:
@@ -169,7 +170,7 @@ class Pretended:
         self.said.append(("begins", run))
         self.going.append((run, progress))
 
-    def wait(self):
+    def wait(self, seconds=None):
         run, progress = self.going.pop()
         self.during(run)
         self.said.append(("ends", run))
@@ -260,7 +261,11 @@ def test_what_another_process_trains_is_left_to_it_with_all_that_needs_it(graph:
     with Store(store.root).lock(runs[0]):
         summary = walk(runs, executor, watcher)
     why = "its teacher, small/large seed 1, is not trained yet"
-    assert watcher.skipped == [(runs[0], "another process is training it"), (runs[1], why), (runs[2], why)]
+    assert watcher.skipped == [
+        (runs[0], f"process {os.getpid()} on {os.uname().nodename} is training it"),
+        (runs[1], why),
+        (runs[2], why),
+    ]
     assert (summary.left, executor.executed) == (runs, [])
 
 
@@ -269,7 +274,7 @@ def test_what_ends_a_walk_stops_the_executor_and_then_lets_go_of_the_locks(graph
     runs, free = rows(graph, "large"), []
 
     class Broken(Pretended):
-        def wait(self):
+        def wait(self, seconds=None):
             raise ended_by
 
         def stop(self):
@@ -293,7 +298,7 @@ def test_when_one_run_is_out_of_time_no_other_begins_and_those_that_go_on_may_en
     runs = todo(rows(graph, "large") + rows(graph, "kd"), store)
 
     class Short(Pretended):
-        def wait(self):
+        def wait(self, seconds=None):
             return (self.going.pop()[0], None) if len(self.going) == 2 else super().wait()
 
     summary = walk(runs, Short(store, places=2), Silent())

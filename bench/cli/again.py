@@ -89,7 +89,7 @@ def _train(
     usual = _threads_as_before(firsts.values(), found[0])
     each = num_at_once(at_once or usual, found[0], -(-len(needed) // len(found)))
     executor = begin(project, store, project.costs(), needed, needed, found, each)
-    with interruptible(), watcher() as watch:
+    with interruptible(executor), watcher() as watch:
         summary = walk(needed, executor, watch)
     end_if_interrupted(summary)
     made = {record.key: record for record in summary.records}

@@ -117,13 +117,24 @@ def run(
             help="Runs side by side, at most. [default: one a core, up to 8; on CUDA 4, or as memory goes]",
         ),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for what other processes train, on any machine that shares the folder.")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only the I-th of N shares of the table, with its sources.")
+    ] = None,
 ) -> None:
-    """Train what is missing of a table. The same command resumes where it was stopped."""
+    """Train what is missing of a table. The same command resumes where it was stopped.
+
+    Exit code 1 says that runs were left out.
+    """
     if profile is None and not again:
         from bench.cli.work import default_profile
 
         profile = default_profile(device)
     profile, rows, seeds = profile or "paper", row or [], seed or []
+    if (dry_run or again) and (wait or shard):
+        raise UsageError("--wait and --shard go with neither --dry-run nor --again")
     if dry_run:
         from bench.cli import show
 
@@ -135,7 +146,10 @@ def run(
     else:
         from bench.cli import work
 
-        work.run(name, profile, rows, seeds, data, device, retry_diverged=retry_diverged, at_once=at_once)
+        work.run(
+            name, profile, rows, seeds, data, device,
+            retry_diverged=retry_diverged, at_once=at_once, wait=wait, shard=shard,
+        )  # fmt: skip
 
 
 @app.command()

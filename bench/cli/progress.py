@@ -110,8 +110,13 @@ class Lines:
         _line(f"    {outcome(run, record)}")
 
     def skip(self, run: Run, why: str) -> None:
-        """A run cannot be carried out now."""
+        """A run cannot be carried out now, or not to its end."""
+        self.running.discard(run.key)
         _line(f"    {title(run)}: left out, {why}")
+
+    def wait(self, run: Run, why: str) -> None:
+        """A run that goes on elsewhere is waited for."""
+        _line(f"    {title(run)}: waits, {why}")
 
 
 class RunLines:

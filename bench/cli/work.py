@@ -1,5 +1,7 @@
 """The commands that train, time or fetch; torch is imported here."""
 
+import re
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 import torch
 
 from bench.cli.folders import make_ready
-from bench.cli.interrupts import interruptible, stop
-from bench.cli.output import needs_a_reader
+from bench.cli.interrupts import TERMINATED, interruptible, stop
+from bench.cli.output import complain, needs_a_reader
 from bench.cli.progress import duration, tell_left_out, tell_unreadable, watcher
 from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
@@ -41,20 +43,25 @@ def run(
     *,
     retry_diverged: bool,
     at_once: int | None,
+    wait: bool,
+    shard: str | None,
 ) -> None:
-    """Train what is missing of a table, or of what one run needs."""
+    """Train what is missing of a table, or of what one run needs; or a share of that."""
     project = Project.find(data)
     found = devices.choose_all(device_name)
     library, store, costs = project.library(), project.store(), project.costs()
     chosen = select(library, name, profile, rows, seeds)
+    if shard is not None:
+        chosen = chosen.share(*_shard(shard))
     tell_unreadable(library, [chosen.table])
     runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
     each = num_at_once(at_once, found[0], -(-len(runs) // len(found)))
     executor = begin(project, store, costs, chosen.needed, runs, found, each)
     tell_left_out(left_out(chosen.needed, store, retry_diverged=retry_diverged))
-    with interruptible(), watcher() as watch:
-        summary = walk([*runs, *measurable(chosen.graph, runs, store)], executor, watch)
+    with interruptible(executor), watcher() as watch:
+        summary = walk([*runs, *measurable(chosen.graph, runs, store)], executor, watch, wait=wait)
     end_if_interrupted(summary)
+    end_if_left_out(chosen.needed, summary, store)
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {chosen.table}{shown}` prints the table")
     if profile != "paper":
@@ -94,10 +101,30 @@ def begin(
     return executor
 
 
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {text}: write I/N, the I-th of N shares, as in 1/4 ... 4/4")
+    return int(match[1]), int(match[2])
+
+
 def end_if_interrupted(summary: Summary) -> None:
-    """End the command, where Ctrl-C ended its runs."""
+    """End the command, where Ctrl-C or SIGTERM ended its runs."""
     if summary.ended == "interrupted":
         stop("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
+    if summary.ended == "terminated":
+        stop("stopped by SIGTERM, each run at a checkpoint; the same command resumes there", TERMINATED)
+
+
+def end_if_left_out(needed: Sequence[Run], summary: Summary, store: Store) -> None:
+    """End the command with exit code 1, where runs that were asked for have no record now."""
+    for failure in summary.failed:
+        complain(f"failed: {failure}")
+    store.refresh()
+    left = sum(store.current_record(run) is None for run in needed)
+    if left:
+        complain(f"{left} of {len(needed)} runs were left out; the same command tries them again")
+        sys.exit(1)
 
 
 def default_profile(device_name: str | None) -> Profile:
