@@ -8,23 +8,14 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Literal, Protocol
 
-from bench.errors import KdbenchError
 from bench.graph import Graph, Run
 from bench.record import Record
 from bench.store import Store
-from bench.train.progress import Progress
+from bench.train.progress import Progress, RunFailed
 
 # How often it is looked whether another process is done with a run; of fifty such runs half as often.
 LOOK_SECONDS = 2.0
 _MANY = 50
-
-
-class RunFailed(KdbenchError):  # noqa: N818  (what happened to one run of many)
-    """A run failed for good, and the others go on."""
-
-    def __init__(self, run: Run, why: str) -> None:
-        super().__init__(f"{run.name} seed {run.seed}: {why}")
-        self.run, self.why = run, why
 
 
 class Executor(Protocol):

@@ -123,18 +123,27 @@ def run(
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Only the I-th of N shares of the table, with its sources.")
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="ray, the Ray cluster of this machine, or ray://HOST:PORT; there --at-once is how many runs share a GPU"
+            " [default: 1], and paper the default profile."
+        ),
+    ] = None,
 ) -> None:
     """Train what is missing of a table. The same command resumes where it was stopped.
 
     Exit code 1 says that runs were left out.
     """
-    if profile is None and not again:
+    if profile is None and not again and on is None:
         from bench.cli.work import default_profile
 
         profile = default_profile(device)
     profile, rows, seeds = profile or "paper", row or [], seed or []
-    if (dry_run or again) and (wait or shard):
-        raise UsageError("--wait and --shard go with neither --dry-run nor --again")
+    if (dry_run or again) and (wait or shard or on):
+        raise UsageError("--wait, --shard and --on go with neither --dry-run nor --again")
+    if on and device:
+        raise UsageError("--device is of this machine: it does not go with --on")
     if dry_run:
         from bench.cli import show
 
@@ -148,7 +157,7 @@ def run(
 
         work.run(
             name, profile, rows, seeds, data, device,
-            retry_diverged=retry_diverged, at_once=at_once, wait=wait, shard=shard,
+            retry_diverged=retry_diverged, at_once=at_once, wait=wait, shard=shard, on=on,
         )  # fmt: skip
 
 

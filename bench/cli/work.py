@@ -45,6 +45,7 @@ def run(
     at_once: int | None,
     wait: bool,
     shard: str | None,
+    on: str | None,
 ) -> None:
     """Train what is missing of a table, or of what one run needs; or a share of that."""
     project = Project.find(data)
@@ -56,7 +57,7 @@ def run(
     tell_unreadable(library, [chosen.table])
     runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
     each = num_at_once(at_once, found[0], -(-len(runs) // len(found)))
-    executor = begin(project, store, costs, chosen.needed, runs, found, each)
+    executor = begin(project, store, costs, chosen.needed, runs, found, at_once or 1 if on else each, on)
     tell_left_out(left_out(chosen.needed, store, retry_diverged=retry_diverged))
     with interruptible(executor), watcher() as watch:
         summary = walk([*runs, *measurable(chosen.graph, runs, store)], executor, watch, wait=wait)
@@ -64,7 +65,7 @@ def run(
     end_if_left_out(chosen.needed, summary, store)
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {chosen.table}{shown}` prints the table")
-    if profile != "paper":
+    if profile != "paper" and on is None:
         records = [record for run in chosen.needed if (record := store.current_record(run)) is not None]
         here = [record for record in records if record.device == devices.name(found[0])]
         paper = select(library, name, "paper", rows, seeds).needed
@@ -79,6 +80,7 @@ def begin(
     runs: Sequence[Run],
     found: Sequence[torch.device],
     each: int,
+    on: str | None = None,
 ) -> Executor:
     """Say which runs of those ``needed`` are to train, and have ready what they need: folders, data, an executor.
 
@@ -90,9 +92,10 @@ def begin(
         runs: what is to be carried out.
         found: the devices.
         each: how many runs at a time on each of them.
+        on: the cluster to carry them out on, in place of this machine's devices.
     """
-    executor = make_executor(store, costs, project.data, found, each, project.plugins)
-    _banner(needed, len(runs), devices.name(found[0]), each * len(found))
+    executor = make_executor(store, costs, project.data, found, each, project.plugins, on)
+    _banner(needed, len(runs), on or devices.name(found[0]), 1 if on else each * len(found))
     if runs:
         make_ready(project.results)
     if not project.data_was_named:
