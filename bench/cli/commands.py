@@ -126,8 +126,8 @@ def run(
     on: Annotated[
         str | None,
         typer.Option(
-            help="ray, the Ray cluster of this machine, or ray://HOST:PORT; there --at-once is how many runs share a GPU"
-            " [default: 1], and paper the default profile."
+            help="ray, the Ray cluster of this machine, or ray://HOST:PORT. There, --at-once is how many runs share a"
+            " GPU [default: 1], and paper is the default profile."
         ),
     ] = None,
 ) -> None:
@@ -263,11 +263,17 @@ def estimate(
     profile: Annotated[Profile, typer.Option(help="Which profile to estimate.")] = "paper",
     row: Rows = None,
     device: DeviceOption = None,
+    gpus: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, metavar="N", help="Also how long N GPUs like it take (may be repeated), and what bounds it."
+        ),
+    ] = None,
 ) -> None:
     """Time and FLOPs of a table on this machine, from a few timed steps, and the seeds that its verdicts need."""
     from bench.cli import work
 
-    work.estimate(table, profile, row or [], device)
+    work.estimate(table, profile, row or [], device, gpus or [])
 
 
 @app.command()

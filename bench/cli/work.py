@@ -3,7 +3,7 @@
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,11 +11,12 @@ import torch
 from bench.cli.folders import make_ready
 from bench.cli.interrupts import TERMINATED, interruptible, stop
 from bench.cli.output import complain, needs_a_reader
-from bench.cli.progress import duration, tell_left_out, tell_unreadable, watcher
+from bench.cli.progress import duration, tell_left_out, tell_unreadable, title, watcher
 from bench.cost import Costs, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
+from bench.executors.makespan import critical_path, makespan
 from bench.export import folder as exports
 from bench.graph import Run, plan
 from bench.profiles import Profile
@@ -184,7 +185,9 @@ def _full_price(needed: Sequence[Run], store: Store, costs: Costs, here: Sequenc
     print(f"the paper profile has {len(runs)} runs to train{at_rate}; `kdbench estimate` times it properly")
 
 
-def estimate(table: str, profile: Profile, rows: Sequence[str], device_name: str | None) -> None:
+def estimate(
+    table: str, profile: Profile, rows: Sequence[str], device_name: str | None, gpus: Sequence[int] = ()
+) -> None:
     """Print time and FLOPs of what is missing of a table, from a few timed steps on this machine."""
     project = Project.find()
     device, library, store = devices.choose(device_name), project.library(), project.store()
@@ -192,18 +195,33 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device_name: str
     runs = todo(plan(library, [table], profile, rows=rows).runs.values(), store)
     tell_unreadable(library, [table])
     print(f"profile {profile} on {devices.name(device)}: {len(runs)} runs to train")
-    total, flops = 0.0, 0
+    total, flops, times = 0.0, 0, {run.key: 0.0 for run in runs}  # evaluations of ensembles take moments
     print(f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'FLOPs a run':>11}  what")
-    for title, own in estimates.workloads(runs).items():
+    for what, own in estimates.workloads(runs).items():
         one = estimates.estimate(own[0], device)
+        times |= {run.key: one.seconds for run in own}
         all_runs, each = one.seconds * len(own), training_flops(own[0], costs) or 0
         total, flops = total + all_runs, flops + each * len(own)
         print(
             f"{len(own):4}  {1e3 * one.step:9.1f}  {duration(one.seconds):>9}  {duration(all_runs):>9}"
-            f"  {each:11.2e}  {title}",
+            f"  {each:11.2e}  {what}",
         )
     print(f"in all {duration(total)}, {flops:.2e} FLOPs")
+    if gpus:
+        _tell_makespans(runs, times, gpus)
     _tell_needs(build(library, table, store, costs), library.table(table))
+
+
+def _tell_makespans(runs: Sequence[Run], times: Mapping[str, float], gpus: Sequence[int]) -> None:
+    """How long the runs take side by side, one a GPU, and the chain that no number of GPUs makes shorter."""
+    print("\nby simulation, one run a GPU, each as fast as this device:")
+    for number in gpus:
+        found = makespan(runs, times, number)
+        print(f"{number:4} GPUs: {duration(found.seconds)}, busy {100 * found.busy:.0f} % of it")
+    path = critical_path(runs, times)
+    print(f"critical path, {duration(sum(times[run.key] for run in path))}:")
+    for run in path:
+        print(f"    {title(run)}: {duration(times[run.key])}")
 
 
 def _tell_needs(report: Report, table: Table) -> None:

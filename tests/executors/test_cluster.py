@@ -35,7 +35,7 @@ OFTEN = {"worker_process_setup_hook": "tests.executors.often.keep_checkpoints"}
 # Of a row with a teacher of its own for each seed, and of one with one teacher for all.
 ROWS = """\
   own:
-    {label: Own, group: synthetic, network: small, method: {kd: {temperature: 3.0, soften: both}},
+    {label: Own, group: synthetic, network: small, method: {kd: {temperature: 4.0, soften: both}},
      teacher: "vanilla#same", published: {}}
 """
 
