@@ -32,7 +32,6 @@ def test_sigterm_leaves_a_checkpoint_of_the_step_and_the_same_command_resumes_th
     assert out.endswith("stopped by SIGTERM, each run at a checkpoint; the same command resumes there\n")
     kept = [about(path.read_bytes()) for path in (slow / "results" / "checkpoints").iterdir()]
     assert len(kept) == at_once
-    assert {header["epoch"] for header in kept} <= {1, 2}
     assert 2 in {header["epoch"] for header in kept}
     assert any(header["partial"] for header in kept)
     assert list((slow / "results" / "locks").iterdir()) == []

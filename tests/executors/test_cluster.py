@@ -13,6 +13,7 @@ import torch
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'kdbench[ray]')")
 
+from bench import registry
 from bench.build import Builder
 from bench.cost import Costs
 from bench.data.datasets import DatasetInfo
@@ -75,14 +76,14 @@ def connected(nodes: Nodes) -> Iterator[Nodes]:
     ray.shutdown()
 
 
-def planned(folder: Path, *, seeds: int = 10, epochs: int = 1) -> list[Run]:
-    """``vanilla``, ``kd`` and ``own``, so many seeds of each."""
+def planned(folder: Path, *rows: str, seeds: int = 10, epochs: int = 1) -> list[Run]:
+    """Some rows, or ``vanilla``, ``kd`` and ``own``, so many seeds of each."""
     text = TINY.replace("seeds: [1, 2]", f"seeds: {[*range(1, seeds + 1)]}").replace("fraction: 0.1", "fraction: 0.05")
     text = text.replace("epochs: 4,", f"epochs: {epochs},").replace("drops: [3], gamma: 0.1", "decay: constant")
     (folder / "recipes" / "tiny").mkdir(parents=True)
-    (folder / "recipes" / "tiny" / "table.yaml").write_text(text + ROWS, encoding="utf-8")
+    (folder / "recipes" / "tiny" / "table.yaml").write_text(text + ROWS + (LUCKLESS if rows else ""), encoding="utf-8")
     library = load(folder / "recipes")
-    return [*plan(library, ["tiny"], "paper", rows=["vanilla", "kd", "own"]).runs.values()]
+    return [*plan(library, ["tiny"], "paper", rows=rows or ["vanilla", "kd", "own"]).runs.values()]
 
 
 class Watcher:
@@ -103,7 +104,7 @@ class Watcher:
 
 def carry_out(runs: list[Run], folder: Path, watcher: Watcher) -> Summary:
     store = Store(folder / "results")
-    made = Cluster(store, Costs(folder / "costs.json", {}), folder / "data")
+    made = Cluster(store, Costs(folder / "costs.json", {}), folder / "data", plugins=folder / "plugins")
     return walk(todo(runs, store), made, watcher)
 
 
@@ -176,10 +177,10 @@ def test_a_node_and_a_worker_that_are_killed_lose_nothing(connected, tmp_path) -
 
 
 DRIVER = f"""
-    import ray
-    from bench.cli.app import main
-    ray.init(runtime_env={OFTEN!r}, log_to_driver=False, logging_level="error")
-    main()
+import ray
+from bench.cli.app import main
+ray.init(runtime_env={OFTEN!r}, log_to_driver=False, logging_level="error")
+main()
 """
 
 
@@ -202,23 +203,40 @@ def test_a_driver_that_is_killed_resumes_with_all_that_came_home(nodes, tmp_path
     assert len(list((tmp_path / "results" / "runs").iterdir())) == len(needed)
 
 
-def test_what_fails_for_good_is_told_and_the_rest_is_done(connected, tmp_path, monkeypatch) -> None:
-    runs = planned(tmp_path, seeds=2)
-    broken = next(run for run in runs if run.name == "tiny/vanilla" and run.seed == 2)
-    order = cluster._Order
-    monkeypatch.setattr(
-        cluster, "_Order", lambda **said: order(**{**said, "data": None} if said["run"] == bad else said)
-    )
-    bad = cluster.pickle.dumps(broken)
+PLUGIN = """
+from dataclasses import dataclass
+from bench.methods.vanilla import Vanilla
+
+@dataclass(frozen=True)
+class Luckless(Vanilla):
+    name = "luckless"
+
+    def loss(self, k, batch, outputs):
+        raise RuntimeError("no luck")
+"""
+LUCKLESS = """\
+  luckless: {label: Luckless, group: synthetic, network: small, method: luckless, published: {}}
+  after:
+    {label: After, group: synthetic, network: small, method: {kd: {temperature: 3.0, soften: both}},
+     teacher: "luckless#same", published: {}}
+"""
+
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_what_fails_for_good_is_told_and_the_rest_is_done(connected, tmp_path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "luckless.py").write_text(PLUGIN, encoding="utf-8")
+    registry.load_plugins(tmp_path / "plugins")
+    runs = planned(tmp_path, "vanilla", "luckless", "after", seeds=1)
+    luckless, after = (next(run for run in runs if run.name == f"tiny/{name}") for name in ("luckless", "after"))
     watcher = Watcher()
     summary = carry_out(runs, tmp_path, watcher)
     (failure,) = summary.failed
-    assert failure.run is broken
-    assert str(failure).startswith(f"tiny/vanilla seed 2: {ATTEMPTS} attempts, the last ended so: ")
-    assert len(watcher.told[broken.key].warnings) == ATTEMPTS - 1
-    left = [broken, *(run for run in runs if broken in run.sources.values())]
-    assert sorted(run.id for run in summary.left) == sorted(run.id for run in left)
-    assert len(summary.records) == len(runs) - len(left)
+    assert str(failure) == f"tiny/luckless seed 1: {ATTEMPTS} attempts, the last ended so: no luck"
+    assert len(watcher.told[luckless.key].warnings) == ATTEMPTS - 1
+    assert sorted(run.name for run in summary.left) == ["tiny/after", "tiny/luckless"]
+    assert watcher.skipped[1:] == [(after, "its teacher, tiny/luckless seed 1, is not trained yet")]
+    assert [record.name for record in summary.records] == ["tiny/vanilla"]
 
 
 def test_when_it_is_interrupted_each_run_leaves_its_checkpoint_here(connected, tmp_path) -> None:
