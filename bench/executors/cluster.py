@@ -145,7 +145,8 @@ class Cluster:
             self.counted, there = time.monotonic(), ray.cluster_resources()
             cpus = there.get("CPU", 0) / self.given.cpus
             self.places = int(min(cpus, there.get("GPU", 0) / self.given.gpus) if self.given.gpus else cpus)
-        return len(self.tasks) < self.places
+        # A cluster that has just begun, or lost its last node, may say that it has nothing: one run waits for it there.
+        return len(self.tasks) < max(1, self.places)
 
     def submit(self, run: Run, progress: Progress, deadline: float | None) -> None:
         """Hand the run to the cluster."""
