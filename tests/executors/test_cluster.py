@@ -189,9 +189,11 @@ def test_a_driver_that_is_killed_resumes_with_all_that_came_home(nodes, tmp_path
     runs = planned(tmp_path, seeds=2, epochs=20)
     command = ("run", "tiny", "--on", "ray", "--row", "vanilla", "--row", "own")
     process = start(tmp_path, *command, code=DRIVER)
-    wait_for_checkpoints(tmp_path, 2)
-    process.kill()
-    finish(process)
+    try:
+        wait_for_checkpoints(tmp_path, seconds=240)  # workers of a cluster take long to start
+    finally:
+        process.kill()
+        finish(process)
     before = {path: path.read_bytes() for path in (tmp_path / "results" / "runs").glob("*.json")}
     code, out, err = finish(start(tmp_path, *command, code=DRIVER))
     assert (code, err) == (0, "")
