@@ -131,19 +131,21 @@ class Graph:
             add(run)
         return list(ordered.values())
 
-    def part_of(self, run: Run) -> "Graph":
-        """What one run needs, and where it is the run of a row, the evaluations of its fidelity."""
+    def part_of(self, *runs: Run) -> "Graph":
+        """What some runs need, and where they are runs of a row, the evaluations of their fidelity."""
+        keys = {run.key for run in runs}
         rows = {
             place: own
             for place, by_seed in self.rows.items()
-            if (own := {seed: one for seed, one in by_seed.items() if one.key == run.key})
+            if (own := {seed: one for seed, one in by_seed.items() if one.key in keys})
         }
         fidelities = {
             place: {seed: self.fidelities[place][seed] for seed in own}
             for place, own in rows.items()
             if place in self.fidelities
         }
-        return Graph({one.key: one for one in with_sources(run)}, rows, {}, fidelities, self.priority)
+        needed = {one.key: one for run in runs for one in with_sources(run)}
+        return Graph(needed, rows, {}, fidelities, self.priority)
 
 
 def plan(

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import registry
@@ -109,6 +109,15 @@ class Selection:
     def needed(self) -> Sequence[Run]:
         """Every run of the plan, sources before what takes from them."""
         return [*self.graph.runs.values()]
+
+    def share(self, number: int, count: int) -> "Selection":
+        """Share ``number`` of ``count`` (from 1), with all sources of what is in it: two shares may name the same run.
+
+        A share depends on the plan alone, not on what of it is done.
+        """
+        mine = self.needed[number - 1 :: count]
+        keys = {run.key for run in mine}
+        return replace(self, graph=self.graph.part_of(*mine), asked=[run for run in self.asked if run.key in keys])
 
 
 def select(

@@ -173,7 +173,12 @@ class Record:
     @property
     def stem(self) -> str:
         """The file name of the record and of its artifact, without suffix."""
-        return self.id if self.replica == 1 else f"{self.id}.r{self.replica}"
+        return stem_of(self.id, self.replica)
+
+
+def stem_of(run_id: str, replica: int) -> str:
+    """The file name, without suffix, of a run's record of this number, and of its artifact."""
+    return run_id if replica == 1 else f"{run_id}.r{replica}"
 
 
 class Curve(Sequence[dict[str, Any]]):
@@ -288,10 +293,11 @@ def misfit(value: Any, kind: Any, place: str) -> str | None:
 
 
 def _misfit_of_fields(value: dict[str, Any], kind: Any, place: str) -> str | None:
+    has_default = set[str]()
     if is_dataclass(kind):
         has_default = {f.name for f in fields(kind) if f.default is not f.default_factory}
-    else:
-        has_default = kind.__optional_keys__
+    elif is_typeddict(kind):
+        has_default = set(kind.__optional_keys__)
     hints = _hints(kind)
     if missing := [name for name in hints if name not in value and name not in has_default]:
         return f"{place}: {missing[0]!r} is missing"

@@ -5,16 +5,16 @@ weights that later runs need may be kept under ``weights/``.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from bench import locks
 from bench.errors import StoreError
 from bench.files import about, seal_of, sha256, write_once
 from bench.graph import Run
-from bench.record import Record, from_json, to_json
+from bench.record import Record, from_json, stem_of, to_json
 
 # The digests of records that have no seal of their own, made before records had one: as `sha256sum` writes them.
 UNSEALED_RECORDS = "runs.sha256"
@@ -94,13 +94,23 @@ class Store:
         self.by_stem: dict[str, Record] = {}
         self.refresh()
 
-    def refresh(self) -> None:
-        """Take in the records that other processes have written since."""
+    def refresh(self, *runs: Run) -> None:
+        """Take in the records that other processes have written since; of these runs, or of all if none is named."""
         for folder in self.folders:
-            new = [path for path in record_files(folder) if path.stem not in self.by_stem]
+            paths = self._next_records(folder, runs) if runs else record_files(folder)
+            new = [path for path in paths if path.stem not in self.by_stem]
             listed = unsealed_records(folder) if new else {}
             for path in new:
                 self._index(read_record(path, listed), path.stem)
+
+    def _next_records(self, folder: Path, runs: Iterable[Run]) -> Iterator[Path]:
+        """The records of some runs that are there after those that are known; a folder of thousands is not listed."""
+        for run in runs:
+            for number in count(self.replica(run)):
+                path = folder / "runs" / f"{stem_of(run.id, number)}.json"
+                if not path.exists():
+                    break
+                yield path
 
     def _index(self, record: Record, stem: str) -> None:
         self.by_stem[stem] = record
@@ -174,15 +184,16 @@ class Store:
     @contextmanager
     def lock(self, run: Run) -> Iterator[bool]:
         """Hold a run while it is trained; yields False if another process holds it."""
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{run.id}.lock")
+        lock = locks.acquire(self._lock(run))
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
+            yield lock is not None
         finally:
-            lock.release()
+            if lock is not None:
+                lock.release()
+
+    def holder(self, run: Run) -> locks.Owner | None:
+        """Who trains a run now; None if nobody does."""
+        return locks.holder(self._lock(run))
+
+    def _lock(self, run: Run) -> Path:
+        return self.root / "locks" / f"{run.id}.lock"

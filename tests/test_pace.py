@@ -7,6 +7,7 @@ import pytest
 from bench import pace as module
 from bench.cost import CostTable, steps_taken
 from bench.graph import Graph, Run, plan
+from bench.metrics import ERROR
 from bench.pace import Pace, Session
 from bench.recipe import Library
 from tests.handmade import library
@@ -157,4 +158,4 @@ def test_where_no_network_was_counted_nothing_is_foreseen(run: Run, recipes: Lib
 
 
 def test_the_metric_is_that_of_the_table(run: Run, recipes: Library) -> None:
-    assert Session([run], FakeCosts(), recipes).metric(run) == recipes.table("small").metric == "error"
+    assert Session([run], FakeCosts(), recipes).metric(run) == recipes.table("small").metric == ERROR

@@ -1,16 +1,21 @@
 """What is to be carried out, and in which order. No run is trained here."""
 
+import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import run as walking
 from bench.errors import StoreError
 from bench.files import sha256, write_atomic
 from bench.graph import Graph, Run, plan
+from bench.project import select
 from bench.run import left_out, todo, walk
 from bench.running import running
 from bench.store import Store
+from bench.train.progress import RunFailed
 from tests.handmade import library, record
 
 RETRY = "diverged; `kdbench run small --profile paper --retry-diverged` trains it again"
@@ -160,7 +165,7 @@ class Pretended:
 
     def __init__(self, store: Store, places: int = 1, during=lambda run: None) -> None:
         self.store, self.places, self.during = store, places, during
-        self.going, self.said, self.stopped = [], [], 0
+        self.going, self.said, self.stopped, self.interrupted = [], [], 0, False
 
     @property
     def room(self) -> bool:
@@ -170,7 +175,7 @@ class Pretended:
         self.said.append(("begins", run))
         self.going.append((run, progress))
 
-    def wait(self):
+    def wait(self, seconds=None):
         run, progress = self.going.pop()
         self.during(run)
         self.said.append(("ends", run))
@@ -188,7 +193,7 @@ class Pretended:
 
 class Silent:
     def __init__(self):
-        self.begun, self.told, self.skipped, self.ended = [], [], [], []
+        self.begun, self.told, self.skipped, self.ended, self.waited = [], [], [], [], []
 
     def begin(self, run, number, count):
         self.begun.append((run, number, count))
@@ -202,6 +207,9 @@ class Silent:
 
     def skip(self, run, why):
         self.skipped.append((run, why))
+
+    def wait(self, run, why):
+        self.waited.append(run)
 
 
 def test_what_another_process_has_trained_meanwhile_is_not_trained_again(graph: Graph, store: Store) -> None:
@@ -272,7 +280,11 @@ def test_what_another_process_trains_is_left_to_it_with_all_that_needs_it(graph:
     with Store(store.root).lock(runs[0]):
         summary = walk(runs, executor, watcher)
     why = "its teacher, small/large seed 1, is not trained yet"
-    assert watcher.skipped == [(runs[0], "another process is training it"), (runs[1], why), (runs[2], why)]
+    assert watcher.skipped == [
+        (runs[0], f"process {os.getpid()} on {os.uname().nodename} is training it"),
+        (runs[1], why),
+        (runs[2], why),
+    ]
     assert (summary.left, executor.executed) == (runs, [])
 
 
@@ -281,7 +293,7 @@ def test_what_ends_a_walk_stops_the_executor_and_then_lets_go_of_the_locks(graph
     runs, free = rows(graph, "large"), []
 
     class Broken(Pretended):
-        def wait(self):
+        def wait(self, seconds=None):
             raise ended_by
 
         def stop(self):
@@ -305,7 +317,7 @@ def test_when_one_run_is_out_of_time_no_other_begins_and_those_that_go_on_may_en
     runs = todo(rows(graph, "large") + rows(graph, "kd"), store)
 
     class Short(Pretended):
-        def wait(self):
+        def wait(self, seconds=None):
             return (self.going.pop()[0], None) if len(self.going) == 2 else super().wait()
 
     summary = walk(runs, Short(store, places=2), Silent())
@@ -317,3 +329,83 @@ def test_without_time_nothing_begins(graph: Graph, store: Store) -> None:
     runs, executor = rows(graph, "large"), Pretended(store)
     summary = walk(runs, executor, Silent(), seconds=5, reserve=5)
     assert (summary.ended, summary.left, executor.said) == ("out of time", runs, [])
+
+
+@pytest.mark.parametrize("ends", ["with a record", "without one"])
+def test_who_waits_takes_what_another_process_has_done_or_does_what_it_has_not(graph, store, monkeypatch, ends) -> None:
+    monkeypatch.setattr(walking, "LOOK_SECONDS", 0.001)
+    runs, executor, elsewhere, held = todo(rows(graph, "kd"), store), Pretended(store), Store(store.root), ExitStack()
+
+    class Waiting(Silent):
+        def wait(self, run, why):
+            super().wait(run, why)
+            if ends == "with a record":
+                done(elsewhere, run)
+            held.close()
+
+    watcher = Waiting()
+    held.enter_context(elsewhere.lock(runs[0]))
+    summary = walk(runs, executor, watcher, wait=True)
+    assert watcher.waited == runs[:1]
+    assert summary.ended == "done"
+    assert executor.executed == (runs[1:] if ends == "with a record" else runs)
+    assert all(store.current_record(run) for run in runs)
+
+
+def test_who_waits_does_meanwhile_what_can_be_done(graph, store, monkeypatch) -> None:
+    monkeypatch.setattr(walking, "LOOK_SECONDS", 0.001)
+    (first, other), held = rows(graph, "large"), ExitStack()
+    executor, watcher = Pretended(store, during=lambda run: held.close()), Silent()
+    held.enter_context(Store(store.root).lock(first))
+    walk([first, other], executor, watcher, wait=True)
+    assert executor.executed == [other, first]
+
+
+def test_who_waits_has_no_more_time_than_there_is(graph, store, monkeypatch) -> None:
+    monkeypatch.setattr(walking, "LOOK_SECONDS", 0.001)
+    runs, executor = rows(graph, "large")[:1], Pretended(store)
+    with Store(store.root).lock(runs[0]):
+        summary = walk(runs, executor, Silent(), wait=True, seconds=0.05)
+    assert (summary.ended, summary.left, executor.executed) == ("out of time", runs, [])
+
+
+def test_who_waits_stops_when_it_is_told_to(graph, store, monkeypatch) -> None:
+    monkeypatch.setattr(walking, "LOOK_SECONDS", 0.001)
+    runs, executor = rows(graph, "large")[:1], Pretended(store)
+
+    class Interrupting(Silent):
+        def wait(self, run, why):
+            executor.interrupted = True
+
+    with Store(store.root).lock(runs[0]):
+        summary = walk(runs, executor, Interrupting(), wait=True)
+    assert (summary.ended, summary.left) == ("terminated", runs)
+
+
+def test_what_fails_is_told_and_the_rest_is_done(graph: Graph, store: Store) -> None:
+    runs, watcher = todo(graph.runs.values(), store), Silent()
+
+    class Failing(Pretended):
+        def wait(self, seconds=None):
+            if self.going[-1][0] is runs[0]:
+                raise RunFailed(self.going.pop()[0], "no luck")
+            return super().wait()
+
+    executor = Failing(store)
+    summary = walk(runs, executor, watcher)
+    hindered = [run for run in runs if runs[0] in run.sources.values() or run.name == "small/staged"]
+    assert [str(failure) for failure in summary.failed] == ["small/large seed 1: no luck"]
+    assert watcher.skipped[0] == (runs[0], "it failed: no luck")
+    assert {run.key for run, _ in watcher.skipped[1:]} == {run.key for run in hindered}
+    assert summary.left == [run for run in runs if run is runs[0] or run in hindered]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 20])
+def test_shares_are_the_whole_together_each_with_its_sources(tmp_path: Path, count: int) -> None:
+    whole = select(library(tmp_path), "small", "paper")
+    shares = [whole.share(number, count) for number in range(1, count + 1)]
+    assert {run.key for share in shares for run in share.needed} == {run.key for run in whole.needed}
+    for share in shares:
+        keys = [run.key for run in share.needed]
+        assert all(source.key in keys[:i] for i, run in enumerate(share.needed) for source in run.sources.values())
+    assert sum(len(share.asked) for share in shares) >= len(whole.asked)

@@ -96,7 +96,7 @@ def _train(
     each = num_at_once(at_once or usual, found[0], -(-len(needed) // len(found)))
     costs = project.costs()
     executor = begin(project, store, costs, needed, needed, found, each)
-    with interruptible(), watcher(Session(needed, costs, library)) as watch:
+    with interruptible(executor), watcher(Session(needed, costs, library)) as watch:
         summary = walk(needed, executor, watch)
     end_if_interrupted(summary)
     made = {record.key: record for record in summary.records}

@@ -50,11 +50,20 @@ class Bars:
 
     def skip(self, run: Run, why: str) -> None:
         """Leave a line above the bars."""
+        if run.key in self.running:
+            self.running.pop(run.key).remove()
         self._over(run, f"{title(run)}: left out, {why}")
+
+    def wait(self, run: Run, why: str) -> None:
+        """Leave a line above the bars."""
+        self._print(f"{title(run)}: waits, {why}")
 
     def _over(self, run: Run, message: str) -> None:
         self.session.end(run)
         self.progress.advance(self.all)
+        self._print(message)
+
+    def _print(self, message: str) -> None:
         self.progress.console.print(visible(message), highlight=False, markup=False)
 
 

@@ -114,13 +114,33 @@ def run(
             help="Runs side by side, at most. [default: one a core, up to 8; on CUDA 4, or as memory goes]",
         ),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for what other processes train, on any machine that shares the folder.")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only the I-th of N shares of the table, with its sources.")
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="ray, the Ray cluster of this machine, or ray://HOST:PORT. There, --at-once is how many runs share a"
+            " GPU [default: 1], and paper is the default profile."
+        ),
+    ] = None,
 ) -> None:
-    """Train what is missing of a table. The same command resumes where it was stopped."""
-    if profile is None and not again:
+    """Train what is missing of a table. The same command resumes where it was stopped.
+
+    Exit code 1 says that runs were left out.
+    """
+    if profile is None and not again and on is None:
         from bench.cli.work import default_profile
 
         profile = default_profile(device)
     profile, rows, seeds = profile or "paper", row or [], seed or []
+    if (dry_run or again) and (wait or shard or on):
+        raise UsageError("--wait, --shard and --on go with neither --dry-run nor --again")
+    if on and device:
+        raise UsageError("--device is of this machine: it does not go with --on")
     if dry_run:
         from bench.cli import show
 
@@ -132,7 +152,10 @@ def run(
     else:
         from bench.cli import work
 
-        work.run(name, profile, rows, seeds, data, device, retry_diverged=retry_diverged, at_once=at_once)
+        work.run(
+            name, profile, rows, seeds, data, device,
+            retry_diverged=retry_diverged, at_once=at_once, wait=wait, shard=shard, on=on,
+        )  # fmt: skip
 
 
 @app.command()
@@ -263,11 +286,17 @@ def estimate(
     profile: Annotated[Profile, typer.Option(help="Which profile to estimate.")] = "paper",
     row: Rows = None,
     device: DeviceOption = None,
+    gpus: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, metavar="N", help="Also how long N GPUs like it take (may be repeated), and what bounds it."
+        ),
+    ] = None,
 ) -> None:
     """Time and FLOPs of a table on this machine, from a few timed steps, and the seeds that its verdicts need."""
     from bench.cli import work
 
-    work.estimate(table, profile, row or [], device)
+    work.estimate(table, profile, row or [], device, gpus or [])
 
 
 @app.command()

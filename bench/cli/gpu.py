@@ -1,7 +1,7 @@
 """``make gpu``: the options of ``kdbench gpu``, read without typer.
 
 ``python -m bench.cli.gpu`` is the same as ``kdbench gpu``, for a machine where nothing can be installed: it needs
-torch, numpy, PyYAML, safetensors and filelock.
+torch, numpy, PyYAML and safetensors.
 """
 
 import argparse

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench import pack
 from bench.cli.folders import make_ready, make_writable
-from bench.cli.interrupts import interruptible, stop
+from bench.cli.interrupts import TERMINATED, interruptible, stop
 from bench.cli.output import needs_a_reader
 from bench.cli.progress import tell_left_out, tell_unreadable, watcher
 from bench.errors import UsageError
@@ -55,7 +55,7 @@ def gpu(
     executor = make_executor(store, costs, project.data, found, each, project.plugins)
     known = set((store.root / "runs").glob("*.json")) - set(unpacked)
     try:
-        with interruptible(), watcher(Session(runs, costs, library)) as watch:
+        with interruptible(executor), watcher(Session(runs, costs, library)) as watch:
             summary = walk(runs, executor, watch, seconds=budget, reserve=min(PACK_SECONDS, budget / 10))
     finally:
         # Whatever ended the walk: what was computed goes home.
@@ -65,6 +65,8 @@ def gpu(
     resumable = summary.records or any(store.checkpoint(run).is_file() for run in runs)
     if summary.ended == "interrupted":
         stop("interrupted: the same command resumes there")
+    if summary.ended == "terminated":
+        stop("stopped by SIGTERM, each run at a checkpoint; the same command resumes there", TERMINATED)
     if summary.ended == "out of time":
         print(f"out of time: {'the same command resumes there' if resumable else 'not one epoch fits; raise BUDGET'}")
 

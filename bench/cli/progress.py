@@ -139,9 +139,14 @@ class Lines:
         _log(f"    {outcome(run, record, self.session.metric(run))}")
 
     def skip(self, run: Run, why: str) -> None:
-        """A run cannot be carried out now."""
+        """A run cannot be carried out now, or not to its end."""
+        self.running.discard(run.key)
         self.session.end(run)
         _log(f"    {title(run)}: left out, {why}")
+
+    def wait(self, run: Run, why: str) -> None:
+        """A run that goes on elsewhere is waited for."""
+        _log(f"    {title(run)}: waits, {why}")
 
 
 class RunLines:

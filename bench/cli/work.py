@@ -1,19 +1,22 @@
 """The commands that train, time or fetch; torch is imported here."""
 
+import re
+import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from bench.cli.folders import make_ready
-from bench.cli.interrupts import interruptible, stop
-from bench.cli.output import needs_a_reader
-from bench.cli.progress import duration, tell_left_out, tell_unreadable, watcher
+from bench.cli.interrupts import TERMINATED, interruptible, stop
+from bench.cli.output import complain, needs_a_reader
+from bench.cli.progress import duration, tell_left_out, tell_unreadable, title, watcher
 from bench.cost import Costs, bytes_of, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
+from bench.executors.makespan import critical_path, makespan
 from bench.export import folder as exports
 from bench.graph import Run, plan
 from bench.pace import Session
@@ -42,24 +45,30 @@ def run(
     *,
     retry_diverged: bool,
     at_once: int | None,
+    wait: bool,
+    shard: str | None,
+    on: str | None,
 ) -> None:
-    """Train what is missing of a table, or of what one run needs."""
+    """Train what is missing of a table, or of what one run needs; or a share of that."""
     project = Project.find(data)
     found = devices.choose_all(device_name)
     library, store, costs = project.library(), project.store(), project.costs()
     chosen = select(library, name, profile, rows, seeds)
+    if shard is not None:
+        chosen = chosen.share(*_shard(shard))
     tell_unreadable(library, [chosen.table])
     runs = todo(chosen.needed, store, retry_diverged=retry_diverged)
     each = num_at_once(at_once, found[0], -(-len(runs) // len(found)))
-    executor = begin(project, store, costs, chosen.needed, runs, found, each)
+    executor = begin(project, store, costs, chosen.needed, runs, found, at_once or 1 if on else each, on)
     tell_left_out(left_out(chosen.needed, store, retry_diverged=retry_diverged))
     asked = [*runs, *measurable(chosen.graph, runs, store)]
-    with interruptible(), watcher(Session(asked, costs, library)) as watch:
-        summary = walk(asked, executor, watch)
+    with interruptible(executor), watcher(Session(asked, costs, library)) as watch:
+        summary = walk(asked, executor, watch, wait=wait)
     end_if_interrupted(summary)
+    end_if_left_out(chosen.needed, summary, store)
     shown = "" if profile == "paper" else f" --profile {profile}"
     print(f"`kdbench report {chosen.table}{shown}` prints the table")
-    if profile != "paper":
+    if profile != "paper" and on is None:
         records = [record for run in chosen.needed if (record := store.current_record(run)) is not None]
         here = [record for record in records if record.device == devices.name(found[0])]
         paper = select(library, name, "paper", rows, seeds).needed
@@ -74,6 +83,7 @@ def begin(
     runs: Sequence[Run],
     found: Sequence[torch.device],
     each: int,
+    on: str | None = None,
 ) -> Executor:
     """Say which runs of those ``needed`` are to train, and have ready what they need: folders, data, an executor.
 
@@ -85,9 +95,10 @@ def begin(
         runs: what is to be carried out.
         found: the devices.
         each: how many runs at a time on each of them.
+        on: the cluster to carry them out on, in place of this machine's devices.
     """
-    executor = make_executor(store, costs, project.data, found, each, project.plugins)
-    _banner(needed, len(runs), devices.name(found[0]), each * len(found))
+    executor = make_executor(store, costs, project.data, found, each, project.plugins, on)
+    _banner(needed, len(runs), on or devices.name(found[0]), 1 if on else each * len(found))
     if runs:
         make_ready(project.results)
     if not project.data_was_named:
@@ -96,10 +107,30 @@ def begin(
     return executor
 
 
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {text}: write I/N, the I-th of N shares, as in 1/4 ... 4/4")
+    return int(match[1]), int(match[2])
+
+
 def end_if_interrupted(summary: Summary) -> None:
-    """End the command, where Ctrl-C ended its runs."""
+    """End the command, where Ctrl-C or SIGTERM ended its runs."""
     if summary.ended == "interrupted":
         stop("stopped; what was finished is kept, and the same command resumes from the last checkpoint")
+    if summary.ended == "terminated":
+        stop("stopped by SIGTERM, each run at a checkpoint; the same command resumes there", TERMINATED)
+
+
+def end_if_left_out(needed: Sequence[Run], summary: Summary, store: Store) -> None:
+    """End the command with exit code 1, where runs that were asked for have no record now."""
+    for failure in summary.failed:
+        complain(f"failed: {failure}")
+    store.refresh()
+    left = sum(store.current_record(run) is None for run in needed)
+    if left:
+        complain(f"{left} of {len(needed)} runs were left out; the same command tries them again")
+        sys.exit(1)
 
 
 def default_profile(device_name: str | None) -> Profile:
@@ -164,7 +195,9 @@ def _full_price(needed: Sequence[Run], store: Store, costs: Costs, here: Sequenc
     print(f"the paper profile has {len(runs)} runs to train{at_rate}; `kdbench estimate` times it properly")
 
 
-def estimate(table: str, profile: Profile, rows: Sequence[str], device_name: str | None) -> None:
+def estimate(
+    table: str, profile: Profile, rows: Sequence[str], device_name: str | None, gpus: Sequence[int] = ()
+) -> None:
     """Print time and FLOPs of what is missing of a table, from a few timed steps on this machine."""
     project = Project.find()
     device, library, store = devices.choose(device_name), project.library(), project.store()
@@ -172,18 +205,33 @@ def estimate(table: str, profile: Profile, rows: Sequence[str], device_name: str
     runs = todo(plan(library, [table], profile, rows=rows).runs.values(), store)
     tell_unreadable(library, [table])
     print(f"profile {profile} on {devices.name(device)}: {len(runs)} runs to train")
-    total, flops = 0.0, 0
+    total, flops, times = 0.0, 0, {run.key: 0.0 for run in runs}  # evaluations of ensembles take moments
     print(f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'FLOPs a run':>11}  what")
-    for title, own in estimates.workloads(runs).items():
+    for what, own in estimates.workloads(runs).items():
         one = estimates.estimate(own[0], device)
+        times |= {run.key: one.seconds for run in own}
         all_runs, each = one.seconds * len(own), training_flops(own[0], costs) or 0
         total, flops = total + all_runs, flops + each * len(own)
         print(
             f"{len(own):4}  {1e3 * one.step:9.1f}  {duration(one.seconds):>9}  {duration(all_runs):>9}"
-            f"  {each:11.2e}  {title}",
+            f"  {each:11.2e}  {what}",
         )
     print(f"in all {duration(total)}, {flops:.2e} FLOPs")
+    if gpus:
+        _tell_makespans(runs, times, gpus)
     _tell_needs(build(library, table, store, costs), library.table(table))
+
+
+def _tell_makespans(runs: Sequence[Run], times: Mapping[str, float], gpus: Sequence[int]) -> None:
+    """How long the runs take side by side, one a GPU, and the chain that no number of GPUs makes shorter."""
+    print("\nby simulation, one run a GPU, each as fast as this device:")
+    for number in gpus:
+        found = makespan(runs, times, number)
+        print(f"{number:4} GPUs: {duration(found.seconds)}, busy {100 * found.busy:.0f} % of it")
+    path = critical_path(runs, times)
+    print(f"critical path, {duration(sum(times[run.key] for run in path))}:")
+    for run in path:
+        print(f"    {title(run)}: {duration(times[run.key])}")
 
 
 def _tell_needs(report: Report, table: Table) -> None:

@@ -1,5 +1,6 @@
 """Runs in this process: one with every core of a CPU, or a few side by side on a GPU, where each has its stream."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -52,6 +53,7 @@ class Inline:
         self.active: list[Active] = []
         self.deferred: list[Submission] = []
         self.ended: list[tuple[Run, Record | None]] = []
+        self.interrupted = False
 
     @property
     def room(self) -> bool:
@@ -64,11 +66,14 @@ class Inline:
         """Make the run ready, so that it holds the memory that it needs."""
         self._begin(Submission(run, progress, deadline))
 
-    def wait(self) -> tuple[Run, Record | None]:
-        """Carry out steps until a run ends."""
+    def wait(self, seconds: float = math.inf) -> tuple[Run, Record | None] | None:
+        """Carry out steps until a run ends, or for so many seconds."""
         if not self.active and not self.ended:
             raise ValueError("no run was submitted")
+        until = time.monotonic() + seconds
         while not self.ended:
+            if time.monotonic() >= until:
+                return None
             self.turn()
         return self.ended.pop(0)
 
@@ -77,6 +82,10 @@ class Inline:
         for active in [*self.active]:
             self._step(active)
 
+    def interrupt(self) -> None:
+        """Have each run stop at its next step, with a checkpoint."""
+        self.interrupted = True
+
     def stop(self) -> None:
         """Give up what is in progress."""
         self.active.clear()
@@ -84,7 +93,7 @@ class Inline:
 
     def _begin(self, submission: Submission) -> None:
         free = devices.free_memory(self.local.device)
-        work = self.local.execute(submission.run, submission.progress, _until(submission.deadline))
+        work = self.local.execute(submission.run, submission.progress, self._until(submission.deadline))
         busy = [active.stream for active in self.active]
         begun = Active(submission, work, next(stream for stream in self.streams if stream not in busy))
         self.active.append(begun)
@@ -121,7 +130,8 @@ class Inline:
         self.most = len(self.active)
         self.deferred.append(active.submission)
 
-
-def _until(deadline: float | None) -> Callable[[float], bool]:
-    """Whether something that takes so many seconds, and a tenth more, would end after ``deadline``."""
-    return lambda seconds: deadline is not None and time.monotonic() + 1.1 * seconds > deadline
+    def _until(self, deadline: float | None) -> Callable[[float], bool]:
+        """Whether something that takes so many seconds, and a tenth more, would end after ``deadline``."""
+        return lambda seconds: (
+            self.interrupted or (deadline is not None and time.monotonic() + 1.1 * seconds > deadline)
+        )

@@ -3,6 +3,7 @@
 A worker has one pipe to this process, shared with no one, so that a worker that is killed can block nobody.
 """
 
+import math
 import os
 import signal
 import sys
@@ -92,6 +93,7 @@ class Processes:
         self.arguments = _Arguments(store.folders, costs, folder, plugins, threads, each)
         self.workers: list[_Worker] = []
         self.tasks: dict[str, _Task] = {}  # by the key of the run
+        self.interrupted = False
 
     @property
     def room(self) -> bool:
@@ -126,25 +128,37 @@ class Processes:
         self.workers.append(_Worker(process, ours))
         return self.workers[-1]
 
-    def wait(self) -> tuple[Run, Record | None]:
-        """Tell what the workers say until a run ends; DeviceError if a worker was killed."""
-        while True:
+    def wait(self, seconds: float = math.inf) -> tuple[Run, Record | None] | None:
+        """Tell what the workers say until a run ends, or for so many seconds; DeviceError if a worker was killed."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
             busy = {task.worker: task for task in self.tasks.values()}
-            ready = connection.wait([worker.pipe for worker in busy])
+            ready = connection.wait([worker.pipe for worker in busy], None if left == math.inf else left)
             for worker in [worker for worker in busy if worker.pipe in ready]:
                 try:
                     key, what, value = worker.pipe.recv()
                 except (EOFError, OSError):
-                    raise _lost(busy[worker]) from None
+                    worker.process.join(STOP_SECONDS)
+                    if not self.interrupted:
+                        raise _lost(busy[worker]) from None
+                    return self.tasks.pop(busy[worker].run.key).run, None
                 if what == "failed":
                     raise value
                 if what == "ended":
-                    self.store.refresh()
-                    return self.tasks.pop(key).run, value
+                    run = self.tasks.pop(key).run
+                    self.store.refresh(run)
+                    return run, value
                 getattr(self.tasks[key].progress, what)(*value)
+        return None
+
+    def interrupt(self) -> None:
+        """Have each run stop at its next step, with a checkpoint."""
+        self.interrupted = True
+        for worker in self.workers:
+            worker.process.terminate()
 
     def stop(self) -> None:
-        """End every worker, within a moment."""
+        """End every worker, within a moment; what it is at keeps a checkpoint."""
         for worker in self.workers:
             worker.process.terminate()
         for worker in self.workers:
@@ -172,8 +186,15 @@ def _lost(task: _Task) -> DeviceError:
 
 def _work(pipe: "Connection[Any, Any]", given: _Arguments, device: torch.device, side_by_side: int) -> None:
     """Carry out the runs that come through the pipe, until the worker is told to end or its parent is gone."""
-    # An exception, so that a file that is half written is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    inline: Inline | None = None
+
+    def end(*_: object) -> None:
+        """At once where nothing is to be lost, else when each run has written its checkpoint."""
+        if inline is None or not inline.active:
+            sys.exit()
+        inline.interrupt()
+
+    signal.signal(signal.SIGTERM, end)
     Thread(target=_end_with_parent, daemon=True).start()
     registry.load_plugins(given.plugins)  # a run that comes through the pipe may need them
     with suppress(EOFError, BrokenPipeError):
@@ -182,16 +203,17 @@ def _work(pipe: "Connection[Any, Any]", given: _Arguments, device: torch.device,
         except (KdbenchError, OSError) as error:
             pipe.send((None, "failed", error))
             return
-        while True:
+        while not inline.interrupted or inline.active:
             try:
-                _take(pipe, inline)
+                if not inline.interrupted:
+                    _take(pipe, inline)
                 inline.turn()
             except (KdbenchError, OSError) as error:
                 pipe.send((None, "failed", error))
             while inline.ended:
                 run, record = inline.ended.pop()
                 pipe.send((run.key, "ended", record))
-    # The parent is gone: what is left to do on the way out is not to be interrupted.
+    # What is left to do on the way out is not to be interrupted.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
@@ -199,7 +221,7 @@ def _take(pipe: "Connection[Any, Any]", inline: Inline) -> None:
     """Begin the runs that there are and that there is room for; with nothing else to do, wait for one."""
     while inline.room and (not inline.active or pipe.poll()):
         run, deadline = pipe.recv()
-        inline.store.refresh()
+        inline.store.refresh(run, *run.sources.values())
         inline.submit(run, _Teller(pipe, run.key), deadline)
 
 
@@ -220,7 +242,7 @@ def _end_with_parent() -> None:
 
 
 class _Teller:
-    """Sends the progress of a run through the pipe, steps at most ten times a second."""
+    """Sends the progress of a run through the pipe, steps at most ten times a second; to nobody, if nobody is there."""
 
     def __init__(self, pipe: "Connection[Any, Any]", key: str) -> None:
         self.pipe, self.key, self.sent = pipe, key, 0.0
@@ -228,12 +250,16 @@ class _Teller:
     def step(self, epoch: int, step: int, steps: int) -> None:
         if time.monotonic() - self.sent >= STEP_SECONDS or step == steps:
             self.sent = time.monotonic()
-            self.pipe.send((self.key, "step", (epoch, step, steps)))
+            self._send("step", epoch, step, steps)
 
     def epoch(
         self, entry: EpochEntry | SynthesisEntry, epochs: int, images_per_second: float, seconds_left: float
     ) -> None:
-        self.pipe.send((self.key, "epoch", (entry, epochs, images_per_second, seconds_left)))
+        self._send("epoch", entry, epochs, images_per_second, seconds_left)
 
     def warn(self, message: str) -> None:
-        self.pipe.send((self.key, "warn", (message,)))
+        self._send("warn", message)
+
+    def _send(self, what: str, *values: object) -> None:
+        with suppress(OSError):  # a parent that is gone ends this process, with a checkpoint
+            self.pipe.send((self.key, what, values))

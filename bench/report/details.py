@@ -43,8 +43,8 @@ class Details:
     curves: tuple[Curve, ...]
 
 
-def details(table: Table, row: Row, graph: Graph, store: Store, held: Collection[int]) -> Details | None:
-    """The runs behind a row's cell in a plan; None where it plans none. ``held`` is as in :func:`state_of`."""
+def details(table: Table, row: Row, graph: Graph, store: Store) -> Details | None:
+    """The runs behind a row's cell in a plan; None where it plans none."""
     runs = graph.rows.get((table.name, row.name))
     if not runs:
         return None
@@ -52,9 +52,7 @@ def details(table: Table, row: Row, graph: Graph, store: Store, held: Collection
     curves = (_curve(row, run, record, table.metric) for seed, run in runs.items() if (record := records[seed]))
     return Details(
         profile=next(iter(runs.values())).profile,
-        runs=tuple(
-            _run_details(table, row, run, records[seed], state_of(run, store, held)) for seed, run in runs.items()
-        ),
+        runs=tuple(_run_details(table, row, run, records[seed], state_of(run, store)) for seed, run in runs.items()),
         curves=tuple(curve for curve in curves if curve is not None),
     )
 

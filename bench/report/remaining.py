@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +17,7 @@ from bench.store import Store
 State = Literal["done", "diverged", "older version", "running", "begun", "missing"]
 STATES: tuple[State, ...] = ("done", "diverged", "older version", "running", "begun", "missing")
 TO_DO: tuple[State, ...] = ("running", "begun", "missing", "older version")
-_LOCKS, _CPU, _GPUS = Path("/proc/locks"), Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
+_CPU, _GPUS = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,12 @@ class RowRemaining:
     left: Remaining
 
 
-def state_of(run: Run, store: Store, held: Collection[int]) -> State:
-    """How far a run is; ``held`` are the locks that somebody holds (:func:`held_locks`)."""
+def state_of(run: Run, store: Store) -> State:
+    """How far a run is."""
     record = store.current_record(run)
     if record is not None:
         return record.status
-    lock = store.root / "locks" / f"{run.id}.lock"
-    if lock.exists() and lock.stat().st_ino in held:
+    if store.holder(run) is not None:
         return "running"
     if store.checkpoint(run).exists():
         return "begun"
@@ -64,22 +63,22 @@ def remaining(runs: Iterable[Run], store: Store, costs: CostTable, devices: Sequ
     networks on the same set; no other rate is taken for it, since small networks reach a small part of what large ones
     do.
     """
-    return _remaining(runs, store, held_locks(), _timed(store, devices), costs)
+    return _remaining(runs, store, _timed(store, devices), costs)
 
 
 def remaining_rows(
     table: Table, graph: Graph, store: Store, costs: CostTable, devices: Sequence[str]
 ) -> list[RowRemaining]:
     """How far each row of a plan is; arguments are those of :func:`remaining`."""
-    held, timed, found = held_locks(), _timed(store, devices), []
+    timed, found = _timed(store, devices), list[RowRemaining]()
     for row in table.rows.values():
         chains = [
             _own_runs(run, f"{table.name}/{row.name}") for run in graph.rows.get((table.name, row.name), {}).values()
         ]
-        states = [[state_of(run, store, held) for run in chain] for chain in chains]
+        states = [[state_of(run, store) for run in chain] for chain in chains]
         seeds = Counter("running" if "running" in own and own[0] in TO_DO else own[0] for own in states)
         distinct = {run.key: run for chain in chains for run in chain}
-        left = _remaining(distinct.values(), store, held, timed, costs)
+        left = _remaining(distinct.values(), store, timed, costs)
         found.append(RowRemaining(row.name, len(chains), dict(seeds), left))
     return found
 
@@ -96,13 +95,11 @@ def _timed(store: Store, devices: Sequence[str]) -> list[Record]:
     return [record for record in every if _made_on(record, devices) and not record.profile.startswith("smoke")]
 
 
-def _remaining(
-    runs: Iterable[Run], store: Store, held: Collection[int], timed: Sequence[Record], costs: CostTable
-) -> Remaining:
+def _remaining(runs: Iterable[Run], store: Store, timed: Sequence[Record], costs: CostTable) -> Remaining:
     states = dict.fromkeys(STATES, 0)
     seconds, unknown, used = 0.0, 0, set[str]()
     for run in runs:
-        state = state_of(run, store, held)
+        state = state_of(run, store)
         states[state] += 1
         if state in TO_DO:
             estimated, by = _seconds(run, timed, costs)
@@ -176,15 +173,3 @@ def _field(path: Path, name: str) -> str | None:
     except OSError:
         return None
     return next((value.strip() for key, _, value in lines if key.strip() == name), None)
-
-
-def held_locks() -> set[int]:
-    """The inodes of all files that a process holds a lock on; none where the system does not tell.
-
-    Asking for a lock to see whether it is held would keep it, for a moment, from the run that wants it.
-    """
-    try:
-        places = (line.split()[5] for line in _LOCKS.read_text(encoding="ascii").splitlines() if "->" not in line)
-        return {int(place.rpartition(":")[2]) for place in places}
-    except (OSError, IndexError, ValueError):
-        return set()

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,14 @@ from bench.record import CurveEntry, EpochEntry, SynthesisEntry, misfit
 from bench.train.artifacts import Tensors, to_bytes
 
 
+class Partial(TypedDict):
+    """How far an epoch is that was stopped within: its steps, seconds, and sums so far, which may be NaN."""
+
+    step: int
+    seconds: float
+    sums: dict[str, Any]
+
+
 class About(TypedDict):
     """What a checkpoint says beside its tensors: the run, how it was begun, and how far it is."""
 
@@ -29,6 +37,7 @@ class About(TypedDict):
     seconds: float
     curve: list[EpochEntry] | list[SynthesisEntry]
     answered: list[int]
+    partial: NotRequired[Partial | None]
 
 
 class Unfinished(Protocol):
@@ -58,10 +67,12 @@ def save(
     seconds: float,
     curve: Sequence[CurveEntry],
     answered: Sequence[int] = (),
+    partial: Partial | None = None,
 ) -> None:
-    """Write a job's checkpoint, sealed, at the end of an epoch, or of a batch of images.
+    """Write a job's checkpoint, sealed, at the end of an epoch, or of a batch of images; or within an epoch.
 
-    ``answered`` is how many images each cached teacher was shown.
+    ``answered`` is how many images each cached teacher was shown; ``epoch`` and ``seconds`` are of whole epochs, and
+    ``partial`` is of the one that was stopped within.
     """
     about = {
         "id": job.id,
@@ -72,6 +83,7 @@ def save(
         "seconds": seconds,
         "curve": curve,
         "answered": [*answered],
+        "partial": partial,
     }
     write_atomic(job.checkpoint, seal(to_bytes(tensors, {"about": json.dumps(about), "digest": UNSEALED})))
 

@@ -4,6 +4,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,8 @@ def train(
     Args:
         job: the run.
         progress: told of every step and epoch.
-        out_of_time: asked before each epoch, with the seconds that the last one took (True ends with a checkpoint),
-            and within it, with 0 (True gives this epoch up).
+        out_of_time: asked before each epoch, with the seconds that the last one took, and within it, with 0; True
+            ends with a checkpoint.
 
     Raises:
         Stopped: ``out_of_time`` said so.
@@ -126,6 +127,7 @@ class Training:
         self.epoch, self.seconds, self.epoch_seconds, self.saved = 0, 0.0, 0.0, time.monotonic()
         self.status: Status = "done"
         self.curve = list[EpochEntry]()
+        self.partial: checkpoint.Partial | None = None  # of an epoch that was stopped within
         self.answered = [0] * len(self.cached)  # images, by each cached teacher
         self.step_flops: float | None = None
         self.teacher_flops = [0.0] * len(self.cached)
@@ -207,23 +209,29 @@ class Training:
         begun, first = time.monotonic(), self.epoch * len(self.train_loop)
         steps = min(len(self.train_loop), self.total - first)
         self.begin(first, steps)
+        done = 0
+        if self.partial is not None:
+            self.sums.restore(self.partial["sums"])
+            begun, done = begun - self.partial["seconds"], self.partial["step"]
         self.mode(training=True)
-        for step in self.train_loop.steps(steps):
+        for step in self.train_loop.steps(steps, done):
             progress.step(self.epoch + 1, step, steps)
             if out_of_time(0.0):
-                raise Stopped
+                self._stop(step, time.monotonic() - begun)
             if step == (steps + 1) // 2:
                 # The device has work for a while: what the next epoch needs from the host is made meanwhile.
                 self._randomness(self.epoch + 1)
             yield
         self.mode(training=False)
         for _ in self.test_loop.steps(len(self.test_loop)):
+            if out_of_time(0.0):
+                self._stop(steps, time.monotonic() - begun)
             yield
         shown = min(steps * self.job.stage.schedule.batch, len(self.job.train))
         # The only place where values come back to the host.
         labels = shown * self.job.train.labels_each
         networks = network_entries(self.sums.read(), len(self.job.networks), labels, self.metrics)
-        self.epoch += 1
+        self.epoch, self.partial = self.epoch + 1, None
         self.epoch_seconds = time.monotonic() - begun
         self.seconds += self.epoch_seconds
         lr, seconds = round(float(self.rates[first + steps - 1]), 10), round(self.epoch_seconds, 3)
@@ -317,9 +325,16 @@ class Training:
             ) from error
 
     def save(self) -> None:
-        """Write the checkpoint of an epoch's end."""
-        checkpoint.save(self.job, self._tensors(), self.epoch, self.seconds, self.curve, self.answered)
+        """Write the checkpoint of an epoch's end, or of where one was stopped within."""
+        checkpoint.save(self.job, self._tensors(), self.epoch, self.seconds, self.curve, self.answered, self.partial)
         self.saved = time.monotonic()
+
+    def _stop(self, step: int, seconds: float) -> NoReturn:
+        """Stop after so many steps of an epoch, and seconds of it; the test that may have begun begins again."""
+        sums = {name: value.tolist() for name, value in self.sums.read().items() if f".{TEST}" not in name}
+        self.partial = {"step": step, "seconds": seconds, "sums": sums}
+        self.save()
+        raise Stopped
 
     def resume(self) -> None:
         """Take the checkpoint's state, if there is one."""
@@ -327,6 +342,7 @@ class Training:
         if about is not None:
             self.epoch, self.seconds, self.curve = about["epoch"], about["seconds"], about["curve"]
             self.epoch_seconds = self.seconds / max(1, self.epoch)
+            self.partial = about.get("partial")
             # A cache that is there now may not have been there before.
             self.answered = about["answered"] if len(about["answered"]) == len(self.cached) else self.answered
             for leaves in self.leaves.values():

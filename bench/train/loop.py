@@ -1,6 +1,7 @@
 """A loop over a set that never waits for the host, and what it adds up on the device; on CUDA each batch is a graph."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,10 +34,10 @@ class CapturedLoop:
         for _ in self.steps(steps):
             pass
 
-    def steps(self, steps: int) -> Iterator[int]:
-        """The same one by one: the number launched so far."""
-        self.step.zero_()
-        for step in range(steps):
+    def steps(self, steps: int, first: int = 0) -> Iterator[int]:
+        """The same one by one, where the ``first`` few need not be launched: the number over so far."""
+        self.step.fill_(first)
+        for step in range(first, steps):
             self._launch(min(self.batch, self.n - step * self.batch))
             yield step + 1
 
@@ -119,6 +120,11 @@ class Sums:
         """Begin again."""
         for total in self.totals.values():
             total.zero_()
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Go on from what was read before, as lists where it is no scalar; all sums are zero."""
+        for name, value in values.items():
+            self.add(name, torch.tensor(value, dtype=torch.float64, device=self.device))
 
     def read(self) -> dict[str, NDArray[np.float64]]:
         """All of them, in one copy to the host: it waits for the device."""

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import Protocol, TypeAlias, TypeVar
 
+from bench.errors import KdbenchError
+from bench.graph import Run
 from bench.record import EpochEntry, SynthesisEntry
 
 T = TypeVar("T")
@@ -46,6 +48,14 @@ class Unwatched:
 
 class Stopped(Exception):  # noqa: N818  (not an error: the run resumes from its checkpoint)
     """Time is up before the run was finished; its checkpoint is written."""
+
+
+class RunFailed(KdbenchError):  # noqa: N818  (what happened to one run of many)
+    """A run failed for good, and the others go on."""
+
+    def __init__(self, run: Run, why: str) -> None:
+        super().__init__(f"{run.name} seed {run.seed}: {why}")
+        self.run, self.why = run, why
 
 
 def run_to_completion(work: Coroutine[T]) -> T:

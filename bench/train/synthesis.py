@@ -102,6 +102,7 @@ class _Work:
             optimizer.step()
             progress.step(self.done + 1, step, len(self.rates))
             if out_of_time(0.0):
+                self.save()  # the batches that are whole
                 raise Stopped
             yield
         return images.detach()

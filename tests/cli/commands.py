@@ -62,8 +62,8 @@ def forget(folder: Path, record: dict) -> None:
     artifact(folder, record).unlink()
 
 
-def wait_for_checkpoints(folder: Path, count: int = 1) -> None:
-    until = time.monotonic() + 60
+def wait_for_checkpoints(folder: Path, count: int = 1, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
     while len(list((folder / "results" / "checkpoints").glob("*.safetensors"))) < count:
-        assert time.monotonic() < until, "no checkpoint within a minute"
+        assert time.monotonic() < until, f"no checkpoint within {seconds} s"
         time.sleep(0.01)

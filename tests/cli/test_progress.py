@@ -12,6 +12,7 @@ from bench.cli.bars import Bars
 from bench.cli.progress import Lines, duration, measured
 from bench.cost import Cost
 from bench.graph import Run, plan
+from bench.metrics import Accuracy, ErrorRate
 from bench.pace import Session
 from bench.recipe import load
 from tests.handmade import record
@@ -156,8 +157,8 @@ def test_bars_show_one_line_for_each_run_that_goes_on(run, other, session, scree
 
 def test_a_loss_that_is_no_number():
     entry = {"networks": [{"loss": {"ce": None, "kd": 1.0}, "test_error": 90.0}]}
-    assert measured(entry, "error") == "loss NaN  error 90.00 %"
-    assert measured(entry, "accuracy") == "loss NaN  accuracy 10.00 %"
+    assert measured(entry, ErrorRate()) == "loss NaN  error 90.00 %"
+    assert measured(entry, Accuracy()) == "loss NaN  accuracy 10.00 %"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,7 @@ from bench.graph import Graph, Run, plan
 from bench.record import Result
 from bench.report import remaining as module
 from bench.report.details import details
-from bench.report.remaining import Remaining, devices_here, held_locks, left, remaining, remaining_rows, state_of
+from bench.report.remaining import Remaining, devices_here, left, remaining, remaining_rows, state_of
 from bench.store import Store
 from tests import handmade
 from tests.report.pages import FakeCosts
@@ -72,8 +71,7 @@ def test_a_row_takes_what_its_own_stages_take(tmp_path: Path, store: Store) -> N
             for row in remaining_rows(library.table("small"), graph, store, FakeCosts(), HERE)
             if row.row == "staged"
         ]
-    if held_locks():
-        assert again.seeds == {"running": len(staged)}
+    assert again.seeds == {"running": len(staged)}
 
 
 def test_threads_do_not_make_another_processor(graph: Graph, store: Store) -> None:
@@ -86,25 +84,23 @@ def test_how_far_a_run_is(graph: Graph, store: Store) -> None:
     run, old, diverged = seeds(graph, "plain")
     store.add(handmade.record(old, id="paper-0", versions={"engine": 0}))
     store.add(handmade.record(diverged, status="diverged"))
-    assert [state_of(each, store, ()) for each in (run, old, diverged)] == ["missing", "older version", "diverged"]
+    assert [state_of(each, store) for each in (run, old, diverged)] == ["missing", "older version", "diverged"]
     store.checkpoint(run).parent.mkdir(parents=True)
     store.checkpoint(run).write_bytes(b"any")
-    assert state_of(run, store, ()) == "begun"
+    assert state_of(run, store) == "begun"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells which locks are held")
 def test_a_run_that_somebody_holds_is_running(graph: Graph, store: Store) -> None:
     run = seeds(graph, "plain")[0]
     with store.lock(run) as mine:
         assert mine
-        assert state_of(run, store, held_locks()) == "running"
-    assert state_of(run, store, held_locks()) == "missing"
+        assert state_of(run, store) == "running"
+    assert state_of(run, store) == "missing"
 
 
-def test_where_the_system_tells_nothing_nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("_LOCKS", "_CPU", "_GPUS"):
+def test_where_the_system_tells_nothing_there_is_one_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("_CPU", "_GPUS"):
         monkeypatch.setattr(module, name, tmp_path / "none")
-    assert held_locks() == set()
     assert len(devices_here()) == 1
 
 
@@ -142,7 +138,7 @@ def test_the_runs_behind_a_cell(tmp_path: Path, store: Store) -> None:
     networks = [{"loss": {}, "train_error": 1.0, "test_error": error} for error in (30.0, 20.0)]
     results = [Result(31.0, 30.0, 1), Result(21.0, 20.0, 1)]
     store.add(handmade.record(run, results=results, curve=[{**handmade.epoch(1), "networks": networks}]))
-    found = details(table, table.rows["dml"], graph, store, ())
+    found = details(table, table.rows["dml"], graph, store)
     assert found is not None
     assert [(each.seed, each.state, each.last, each.best) for each in found.runs] == [
         (1, "missing", None, None),
@@ -151,7 +147,7 @@ def test_the_runs_behind_a_cell(tmp_path: Path, store: Store) -> None:
     ]
     assert found.runs[1].command == "kdbench run small --row dml --seed 2 --profile paper"
     assert [(curve.seed, curve.steps, curve.values) for curve in found.curves] == [(2, (1000,), (25.0,))]
-    staged = details(table, table.rows["staged"], graph, store, ())
+    staged = details(table, table.rows["staged"], graph, store)
     assert staged is not None
     assert staged.runs[1].sources == ("teacher: small/large#1", "init: small/staged.warm#1")
-    assert details(table, table.rows["nothing"], graph, store, ()) is None
+    assert details(table, table.rows["nothing"], graph, store) is None

@@ -144,3 +144,29 @@ def test_another_kind_of_fault_is_the_persons_to_mend(runs: dict[str, Run], writ
     with pytest.raises(StoreError, match="begun with other weights of its teacher"):
         train(replace(made, taken={"teacher": {"record": "another", "artifact": "0"}}))
     assert made.checkpoint.read_bytes() == written
+
+
+def stopped_at(call: int) -> Callable[[float], bool]:
+    """Time is up the ``call``-th time that it is asked for, and from then on."""
+    calls: list[float] = []
+    return lambda seconds: len(calls) >= call or bool(calls.append(seconds))
+
+
+# An epoch asks once before it, after each of its 3 steps, and after the one batch of its test.
+@pytest.mark.parametrize("row", ["vanilla", "kd", "dml"])
+@pytest.mark.parametrize("call", [1, 3, 4, 7, 12])
+def test_one_that_was_written_within_an_epoch_is_resumed_at_that_step_to_the_same_bits(runs, tmp_path, row, call):
+    whole, told = train(job(runs[row], tmp_path / "whole"), Told()), Told()
+    with pytest.raises(Stopped):
+        train(job(runs[row], tmp_path), told, out_of_time=stopped_at(call))
+    assert about((tmp_path / "checkpoint.safetensors").read_bytes())["partial"]["step"] == min(call % 5, 3)
+    resumed = train(job(runs[row], tmp_path), told)
+    assert [*told.steps] == [(epoch, step, 3) for epoch in range(1, 5) for step in range(1, 4)]
+    assert [entry["networks"] for entry in resumed.curve] == [entry["networks"] for entry in whole.curve]
+    assert resumed.tensors.keys() == whole.tensors.keys()
+    assert all(torch.equal(resumed.tensors[name], tensor) for name, tensor in whole.tensors.items())
+
+
+def test_one_of_an_older_kdbench_has_no_part_of_an_epoch(made: Job, written: bytes) -> None:
+    older = forged(written, lambda said: said.pop("partial"))
+    assert checkpoint.checked(older, made.id, 4)["epoch"] == 2

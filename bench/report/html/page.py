@@ -21,7 +21,7 @@ from bench.report.html.forest_chart import forest_charts
 from bench.report.html.vega import Chart
 from bench.report.layout import Entry, Grid, Listing, lay_out
 from bench.report.model import Report, ReportRow
-from bench.report.remaining import Remaining, devices_here, held_locks, remaining
+from bench.report.remaining import Remaining, devices_here, remaining
 from bench.report.render import render
 from bench.report.table import build
 from bench.report.tradeoff import CostPoint, tradeoff
@@ -158,9 +158,9 @@ def _columns(grid: Grid) -> tuple[Column, ...]:
 def _rows(
     report: Report, grid: Grid, table: Table, graphs: Sequence[Graph], store: Store, sources: Sequence[str]
 ) -> Iterator[PageRow]:
-    held, columns = held_locks(), _columns(grid)
+    columns = _columns(grid)
     for number, (line, entries) in enumerate(zip(report.lines, grid.rows, strict=True), 1):
-        found = _details(table.rows[line.name], table, graphs, store, held, number)
+        found = _details(table.rows[line.name], table, graphs, store, number)
         keys = {details.profile: key for key, details in found.items()}
         _, label, *rest = entries
         yield PageRow(
@@ -175,10 +175,8 @@ def _rows(
         )
 
 
-def _details(
-    row: Row, table: Table, graphs: Sequence[Graph], store: Store, held: set[int], number: int
-) -> dict[str, Details]:
-    behind = (details(table, row, graph, store, held) for graph in graphs)
+def _details(row: Row, table: Table, graphs: Sequence[Graph], store: Store, number: int) -> dict[str, Details]:
+    behind = (details(table, row, graph, store) for graph in graphs)
     return {f"row-{number}-{each.profile}": each for each in behind if each is not None}
 
 
