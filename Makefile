@@ -69,6 +69,10 @@ survey: $(READY)
 	$(call table,survey-vid)
 	$(call table,survey-born-again)
 	$(call table,survey-conditional)
+	$(call table,survey-quantised)
+	$(call table,survey-apprentice)
+	$(call table,survey-low-resolution)
+	$(call table,survey-segmentation)
 	@$(KDBENCH) survey
 
 # Of large tables a smoke run takes some rows, with seed 1 or what SEEDS names. CRD's have a row for each method and pair, and large
@@ -81,6 +85,11 @@ SEEDS_survey-born-again := 6 16
 SMOKE_survey-codistillation := shared disjoint
 SMOKE_survey-conditional := conditional error-weighted
 SMOKE_survey-ensemble := distilled soft-few
+SMOKE_survey-apprentice := scheme-a scheme-c
+SMOKE_survey-low-resolution := pixels8
+SEEDS_survey-low-resolution := 2
+SMOKE_survey-quantised := bits4
+SMOKE_survey-segmentation := structured
 SMOKE_survey-vid := vid-2
 SMOKE_SOME := $(patsubst SMOKE_%,%,$(filter SMOKE_crd-% SMOKE_survey-%,$(.VARIABLES)))
 
