@@ -80,7 +80,7 @@ survey: $(READY)
 # take minutes. Of the survey's, a row of each method and with each number of teachers.
 SMOKE_crd-table1 := kd-resnet20-resnet56 wrn-16-2 vgg8
 SMOKE_crd-table2 := mobilenet-v2 shufflenet-v1 shufflenet-v2
-SMOKE_survey-born-again := wrn-28-1-ban-3 wrn-28-1-cwtm wrn-28-1-dkpp
+SMOKE_survey-born-again := ban-3-wrn-28-1 cwtm-wrn-28-1 dkpp-wrn-28-1
 SEEDS_survey-born-again := 6 16
 SMOKE_survey-codistillation := shared disjoint
 SMOKE_survey-conditional := conditional error-weighted

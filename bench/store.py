@@ -30,7 +30,7 @@ def record_files(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in runs.iterdir() if path.match("*.json")) if runs.exists() else []
     except OSError as error:
-        raise StoreError(f"{runs}: not a folder to be read ({error.strerror}); records lie there") from None
+        raise StoreError(f"{runs}: {error.strerror}; kdbench needs a folder there") from None
 
 
 def read_record(path: Path, listed: Mapping[str, str]) -> Record:

@@ -190,7 +190,7 @@ def edited(text: str, change: Callable[[dict[str, Any]], object]) -> str:
 
 def test_a_file_in_the_place_of_the_records_is_not_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("nothing")
-    with pytest.raises(StoreError, match=r"runs: not a folder to be read \(Not a directory\)"):
+    with pytest.raises(StoreError, match="runs: Not a directory; kdbench needs a folder there"):
         Store(tmp_path)
 
 

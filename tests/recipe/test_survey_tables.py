@@ -48,7 +48,7 @@ def test_vids_published_numbers_are_the_surveys_drop(library: Library) -> None:
 def test_generations_differ_in_their_teacher_and_their_seeds_alone(library: Library) -> None:
     rows = library.table("survey-born-again").rows
     for network in ("wrn-28-1", "wrn-28-2"):
-        chain = [rows[f"{network}{generation}"] for generation in ("", "-ban", "-ban-2", "-ban-3")]
+        chain = [rows[f"{generation}{network}"] for generation in ("", "ban-", "ban-2-", "ban-3-")]
         first = chain[0].stages[0]
         for before, row in pairwise(chain):
             (stage,) = row.stages

@@ -101,7 +101,7 @@ def test_a_value_that_is_passed_on_the_way_up_is_told(library: Library, store: S
 
 def test_curves_and_details_are_of_the_metric(library: Library, store: Store) -> None:
     table = library.table(NAME)
-    found = details(table, table.rows["kd"], plan(library, [NAME], "paper"), store, set())
+    found = details(table, table.rows["kd"], plan(library, [NAME], "paper"), store)
     assert [(run.last, run.best) for run in found.runs] == [(value, value + 1) for value in LAST["kd"]]
     assert found.curves[0].values == (45.0, 56.0, 55.0)
 

@@ -26,7 +26,7 @@ LEGEND = (
 )
 
 
-def to_text(paper: str, entries: Sequence[Surveyed], width: int | None) -> str:
+def to_text(paper: str, entries: Sequence[Surveyed], width: int | None = None) -> str:
     """For a terminal of so many columns; None is as many as it takes."""
     return text.write(_page(paper, entries), width)
 
