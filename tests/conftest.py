@@ -39,6 +39,12 @@ def registry_restored() -> Iterator[None]:
         registry._LOADED.update(loaded)
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output is as wide as it needs: workers of a test session are told how wide their terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def fresh_registry() -> Iterator[None]:
     """The registry without what this test adds, afterwards."""

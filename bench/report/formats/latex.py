@@ -7,6 +7,7 @@ its cells begin at the top. Only the table floats: with its notes it would be lo
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, repeat
 
 from bench.report.formats.slim import slim_down
@@ -53,6 +54,7 @@ def to_latex(report: Report, *, slim: bool = False) -> str:
 def _block(block: Grid | Listing) -> str:
     title = rf"\noindent\textit{{{escape(block.title)}}}"
     if isinstance(block, Grid):
+        block = _stacked(block) if sum(_needs(block)) > COLUMN else block
         widths = _widths(block, COLUMN)
         # What does not float is not broken by TeX either.
         tables = (_tabular(block.headers, rows, widths, r"\linewidth") for rows in _parts(block.rows, widths))
@@ -60,6 +62,15 @@ def _block(block: Grid | Listing) -> str:
     marks = [rf"\textsuperscript{{{i}}}" if block.numbered else "--" for i in range(1, len(block.items) + 1)]
     items = (rf"\noindent {mark} {escape(item)}" for mark, item in zip(marks, block.items, strict=True))
     return "\n\n".join([title, *items])
+
+
+def _stacked(grid: Grid) -> Grid:
+    """The same with two numbers beside each other, ``89.25 / 88.61``, one above the other."""
+
+    def stacked(entry: Entry) -> Entry:
+        return replace(entry, lines=tuple(part for line in entry.lines for part in re.split(r"(?<= /) ", line)))
+
+    return replace(grid, rows=tuple(tuple(map(stacked, row)) for row in grid.rows))
 
 
 def _tabular(headers: Row, rows: Sequence[Row], widths: Sequence[float], width: str) -> str:
@@ -90,12 +101,19 @@ def _parts(rows: Sequence[Row], widths: Sequence[float]) -> Iterator[list[Row]]:
 
 def _widths(grid: Grid, signs: int) -> list[float]:
     """How many of a line's ``signs`` each column gets: what it needs, and as much as is left of what it asks for."""
-    columns = [*zip(grid.headers, *(row for row in grid.rows if not _is_alone(row)), strict=True)]
-    needs = [max(map(_need, column)) for column in columns]
+    columns, needs = _columns(grid), _needs(grid)
     wishes = [max(need, *map(_wish, column)) for need, column in zip(needs, columns, strict=True)]
     share = min(1.0, max(0.0, (signs - sum(needs)) / max(1, sum(wishes) - sum(needs))))
     scale = min(1.0, signs / sum(needs))
     return [scale * (need + share * (wish - need)) for need, wish in zip(needs, wishes, strict=True)]
+
+
+def _columns(grid: Grid) -> list[tuple[Entry, ...]]:
+    return [*zip(grid.headers, *(row for row in grid.rows if not _is_alone(row)), strict=True)]
+
+
+def _needs(grid: Grid) -> list[int]:
+    return [max(map(_need, column)) for column in _columns(grid)]
 
 
 def _need(entry: Entry) -> int:
