@@ -14,7 +14,7 @@ FROM ?= build/gpu
 AT_ONCE_OPTION := $(if $(AT_ONCE),--at-once $(AT_ONCE))
 DATA_OPTION := $(if $(DATA),--data $(DATA))
 
-.PHONY: table2 table3 tonight dml fsp zskd efficiency crd survey smoke benchmark benchmark-gpu probe-gpu test torture check report gpu collect clean
+.PHONY: table2 table3 tonight dml fsp zskd efficiency crd survey smoke benchmark benchmark-gpu probe-gpu test test-all torture check report gpu collect clean
 .DEFAULT_GOAL := table3
 
 $(READY): pyproject.toml constraints.txt
@@ -93,12 +93,12 @@ SMOKE_survey-segmentation := structured
 SMOKE_survey-vid := vid-2
 SMOKE_SOME := $(patsubst SMOKE_%,%,$(filter SMOKE_crd-% SMOKE_survey-%,$(.VARIABLES)))
 
-# Every row of every other table, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
+# Every row of every other table with seed 1, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
 smoke: $(READY)
 	@for table in $$($(KDBENCH) list --names); do \
 		case $$table in \
 			$(foreach table,$(SMOKE_SOME),($(table)) rows="$(SMOKE_$(table):%=--row %) $(patsubst %,--seed %,$(or $(SEEDS_$(table)),1))";;) \
-			(*) rows=;; \
+			(*) rows="--seed 1";; \
 		esac; \
 		$(KDBENCH) run $$table $$rows --profile $(PROFILE) $(DATA_OPTION) && $(KDBENCH) report $$table --profile $(PROFILE) || exit; \
 	done
@@ -116,8 +116,14 @@ probe-gpu:
 	PYTHONPATH=. $(PYTHON) -m bench.benchmark.probe --calibrate --row $(ROW) --streams $(STREAMS) --out $(OUT)
 
 # A process a core, at most four, each with files of its own.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# All but what takes half a minute or more each.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+test-all: $(READY)
+	$(PYTEST)
 
 # Break everything on purpose, hundreds of times: ten minutes of two cores. `make test` has a few of each.
 torture: $(READY)

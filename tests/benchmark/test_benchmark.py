@@ -21,6 +21,7 @@ CONTENDERS = ["bare", "classic", "bare-same-settings", "kdbench"]
 KD = "kd-resnet110-resnet32"
 
 
+@pytest.mark.slow
 def test_the_file_of_a_quick_benchmark(tmp_path: Path) -> None:
     path = tmp_path / "new" / "benchmark.json"
     # In a process of its own, since the classic loop forks workers.

@@ -23,7 +23,7 @@ engine.Training.one_epoch = one_epoch
 """
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("at_once", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_sigterm_leaves_a_checkpoint_of_the_step_and_the_same_command_resumes_there(slow, uninterrupted, at_once):
     command = (*RUN, *VANILLA, "--at-once", str(at_once))
     code, out, err = finish(start(slow, *command, everywhere=TERMINATED))

@@ -38,6 +38,7 @@ def test_side_by_side_gives_the_same_bits_as_one_after_the_other(project, traine
     assert {record["device"] for record in two.values()} == {record["device"] for record in one.values()}
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_the_same_command_resumes_to_the_same_bits(slow, uninterrupted):
     process = start(slow, *TWO, *VANILLA)
     wait_for_checkpoints(slow, 2)

@@ -72,6 +72,7 @@ def test_there_is_room_for_as_many_as_asked_and_what_is_out_of_time_leaves_a_che
     assert len(executor.workers) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_has_several_runs_at_a_time_as_on_a_gpu_and_each_leaves_what_it_leaves_alone(project, runs, tmp_path):
     library = load(project / "recipes")
     every = [run for run in plan(library, ["tiny"], "paper").runs.values() if not run.sources][:5]

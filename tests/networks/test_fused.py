@@ -185,6 +185,7 @@ def test_the_kernels_compile_for_an_h100(channels: int, dtype: torch.dtype, monk
 
 
 @pytest.mark.skipif(INTERPRETED or DEVICE.type == "cuda", reason="the kernels run here")
+@pytest.mark.slow
 def test_all_of_this_in_tritons_interpreter() -> None:
     pytest.importorskip("triton")
     ran = subprocess.run(
