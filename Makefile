@@ -118,7 +118,7 @@ probe-gpu:
 # A process a core, at most four, each with files of its own.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-# All but what takes half a minute or more each.
+# All but the few slow ones, of up to a minute each.
 test: $(READY)
 	$(PYTEST) -m 'not slow'
 

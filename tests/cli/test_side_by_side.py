@@ -25,6 +25,7 @@ def left_behind(folder: Path) -> list[Path]:
     return [path for path in (folder / "results").glob("*/*") if ".part" in path.name]
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_the_same_bits_as_one_after_the_other(project, trained):
     code, out, err = finish(start(project, *TWO))
     assert (code, err) == (0, "")
@@ -62,6 +63,7 @@ def test_workers_end_with_a_parent_that_is_killed(slow):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_line_and_the_rest_is_kept(project, kdbench):
     die = """
 import os

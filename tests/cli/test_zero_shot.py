@@ -34,6 +34,7 @@ def zero_shot(project):
     return project
 
 
+@pytest.mark.slow
 def test_impressions_are_made_once_and_are_all_that_the_students_see(zero_shot, kdbench):
     code, out, err = kdbench(*RUN, "--row", "zero-shot", "--at-once", "1")
     assert code == 0, err

@@ -69,6 +69,7 @@ def carried_out(runs: list[Run], folder: Path, most: int) -> tuple[dict[str, Rec
     return {record.key: record for record in summary.records}, watcher.together
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_leave_what_they_leave_alone(project, monkeypatch):
     cached = []
     monkeypatch.setattr(policy, "is_worthwhile", lambda *said: cached.append(said) or True)

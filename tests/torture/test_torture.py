@@ -14,7 +14,7 @@ from tests.torture.reference import Reference, make_reference
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, limits and /proc are those of Linux")
 
 ATTEMPTS = {named(driver, attempt): attempt for driver in DRIVERS for attempt in attempts(driver)}
-FEW = {"concurrency: sixteen processes": 1, "fuzz: recipes": 15, "hostile: files": 15, "disk: faults": 6}
+FEW = {"concurrency: sixteen processes": 1, "fuzz: recipes": 10, "hostile: files": 10, "disk: faults": 4}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def reference(bench: Bench) -> Reference:
 def test_nothing_is_lost_and_nothing_believed(
     name: str, bench: Bench, reference: Reference, record_property: Callable[[str, object], None]
 ) -> None:
-    found = list(outcomes(ATTEMPTS[name], FEW.get(name, 4), 0, [bench], reference))
+    found = list(outcomes(ATTEMPTS[name], FEW.get(name, 2), 0, [bench], reference))
     record_property("counts", row(name, found))
     assert [outcome for outcome in found if outcome.kind in FAILURES] == []
 
