@@ -37,6 +37,11 @@ class Component:
         return {f.name: getattr(self, f.name) for f in fields(self) if not _at_default(self, f)}
 
     @property
+    def told(self) -> str:
+        """For people: ``uniform (bits 4, bucket 256)``."""
+        return f"{self.name} ({', '.join(f'{key} {value}' for key, value in self.params.items())})"
+
+    @property
     def known_as(self) -> str:
         """Its name in keys and versions."""
         return self.key_name or self.name

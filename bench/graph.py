@@ -7,7 +7,7 @@ a table's name, what is published or assumed, nor anything that should not move 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -304,6 +304,15 @@ def with_sources(run: Run) -> list[Run]:
             ordered[run.key] = run
         ahead += reversed(missing)
     return list(ordered.values())
+
+
+def followers(lacks: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """For each source that some runs lack, these runs: the edges the other way round, all by key."""
+    found: dict[str, list[str]] = {}
+    for key, lacking in lacks.items():
+        for source in lacking:
+            found.setdefault(source, []).append(key)
+    return found
 
 
 def key_of(recipe: Mapping[str, Any], profile: str, seed: int, sources: Mapping[str, str]) -> str:

@@ -212,17 +212,18 @@ def _born(pid: int) -> int | None:
         fields = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return None if fields[0] in "ZX" else int(fields[19])
     except OSError:
-        return None if (_PROC / "self").exists() else _seen(pid)
+        return None if (_PROC / "self").exists() or not is_alive(pid) else 0
 
 
-def _seen(pid: int) -> int | None:
+def is_alive(process: int) -> bool:
+    """Whether there is a process of that number on this machine."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
     except PermissionError:
         pass
-    return 0
+    return True
 
 
 class _Heart:

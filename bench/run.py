@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Literal, Protocol
 
-from bench.graph import Graph, Run
+from bench.graph import Graph, Run, followers
 from bench.record import Record
 from bench.running import telling
 from bench.store import Store
@@ -228,11 +228,7 @@ class _Walk:
         sources = {s.key: s for run in self.runs for s in run.sources.values() if s.key in self.number}
         to_come = {key for key, source in sources.items() if self.store.available_artifact(source) is None}
         lacks = {run.key: {s.key for s in run.sources.values()} & to_come for run in self.runs}
-        followers: dict[str, list[str]] = {}
-        for key, lacking in lacks.items():
-            for source in lacking:
-                followers.setdefault(source, []).append(key)
-        return lacks, followers
+        return lacks, followers(lacks)
 
     def submit(self) -> bool:
         """Begin what is ready, while there are room and time; whether anything goes on now, or is waited for."""

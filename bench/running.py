@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.graph import Run
+from bench.locks import is_alive
 from bench.pace import Pace
 from bench.record import EpochEntry, SynthesisEntry
 from bench.train.progress import Progress
@@ -57,17 +58,6 @@ def _read(path: Path) -> Running | None:
         return Running(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def is_alive(process: int) -> bool:
-    """Whether there is a process of that number on this machine."""
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 @contextmanager

@@ -288,7 +288,7 @@ def _panels(
     """What is shown, by quantity; losses come first, as a first stage does."""
     panels = {
         "Loss, mean over the epoch": [curve for name in losses for curve in loss_curves(*records[name])],
-        f"{metric.axis}": [curve for name in runs for curve in quality_curves(*records[name], metric)],
+        metric.axis: [curve for name in runs for curve in quality_curves(*records[name], metric)],
     }
     return {quantity: drawn for quantity, drawn in panels.items() if drawn}
 

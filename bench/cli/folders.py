@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.running import is_alive
+from bench.locks import is_alive
 
 FOLDERS = ("runs", "artifacts", "checkpoints")
 # Nobody takes so long to write a file: one of a process of another machine, whose number says nothing here, is left.

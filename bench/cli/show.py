@@ -11,7 +11,6 @@ from bench import verify as verification
 from bench.cli.output import width
 from bench.cli.progress import duration, tell_left_out, tell_unreadable
 from bench.cli.tables import table as fitted_table
-from bench.component import Component
 from bench.cost import bytes_of, forward_flops
 from bench.errors import RecipeError, StoreError
 from bench.files import write_atomic
@@ -179,17 +178,13 @@ def cost(table: str | None, *, recount: bool) -> None:
         uncounted |= {str(warning.message) for warning in caught}
         if weights is not None:
             costs.lookup_bytes(network, weights, *geometry, recount=recount)
-        name = ", ".join(_told(part) for part in (network, weights) if part is not None)
+        name = ", ".join(part.told for part in (network, weights) if part is not None)
         size, flops = bytes_of(network, weights, set_name, costs), cost.macs and forward_flops(cost.macs) / 1e8
         rows.append([name, set_name, cost.params, cost.macs, flops, size and size / 1e6])
     headers = ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs", "MB"]
     print(tabulate(rows, headers, "simple", floatfmt=".4f", intfmt=",", missingval="-"))
     print("".join(f"\n{message}" for message in sorted(uncounted)), end="\n" if uncounted else "")
     costs.write()
-
-
-def _told(component: Component) -> str:
-    return f"{component.name} ({', '.join(f'{key} {value}' for key, value in component.params.items())})"
 
 
 def _networks(library: Library) -> Iterable[tuple[Network, Quantiser | None, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from bench.graph import Run
+from bench.graph import Run, followers
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,7 @@ def makespan(runs: Sequence[Run], seconds: Mapping[str, float], gpus: int) -> Ma
     """
     number = {run.key: i for i, run in enumerate(runs)}
     lacks = {run.key: {s.key for s in run.sources.values() if s.key in number} for run in runs}
-    followers: dict[str, list[str]] = {}
-    for key, lacking in lacks.items():
-        for source in lacking:
-            followers.setdefault(source, []).append(key)
+    waiting = followers(lacks)
     ready = [number[key] for key, lacking in lacks.items() if not lacking]
     heapify(ready)
     going: list[tuple[float, int]] = []
@@ -42,7 +39,7 @@ def makespan(runs: Sequence[Run], seconds: Mapping[str, float], gpus: int) -> Ma
             first = heappop(ready)
             heappush(going, (now + seconds[runs[first].key], first))
         now, ended = heappop(going)
-        for key in followers.get(runs[ended].key, ()):
+        for key in waiting.get(runs[ended].key, ()):
             lacks[key].discard(runs[ended].key)
             if not lacks[key]:
                 heappush(ready, number[key])

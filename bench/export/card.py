@@ -100,8 +100,7 @@ def _facts(exported: Exported) -> Iterator[tuple[str, str]]:
     if cost := cost_of(network, info.name, exported.costs):
         yield "Parameters", f"{cost.params:,}"
         if weights and (size := bytes_of(network, weights, info.name, exported.costs)):
-            params = ", ".join(f"{key} {value}" for key, value in weights.params.items())
-            yield "Weights", f"{weights.name} ({params}): {size:,} bytes as codes; float32 in the file here"
+            yield "Weights", f"{weights.told}: {size:,} bytes as codes; float32 in the file here"
         yield "Multiply-adds an image", "not counted" if cost.macs is None else f"{cost.macs:,}"
     yield "FLOPs of its training, backward included", "not counted" if record.flops is None else f"{record.flops:.3g}"
     yield "Data", f"{info.name}, fingerprint {info.fingerprint}"

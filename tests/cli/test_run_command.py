@@ -10,7 +10,7 @@ import pytest
 from tests.cli.commands import ONE, RUN, artifact, by_name, finish, forget, records, start, wait_for_checkpoints
 
 KD = (*RUN, "--row", "kd", "--seed", "1")
-GPU = ("--device", "cpu", "--out", "packed")
+GPU = ("--device", "cpu", "--out", "packed", "--table", "tiny")
 
 
 def test_a_killed_run_resumes_to_the_same_bits(slow, uninterrupted):
@@ -88,7 +88,7 @@ def test_a_teacher_that_diverged_is_trained_once_until_it_is_asked_for_again(pro
     code, out, _ = kdbench(*KD, "--at-once", "1")
     assert (code, "tiny/vanilla seed 1: diverged" in out, f"tiny/kd seed 1: left out, {why}" in out) == (1, True, True)
     told = "kdbench: 1 of 2 runs were left out; the same command tries them again\n"
-    gpu = ("gpu", "--budget", "20", "--table", "tiny", *GPU)
+    gpu = ("gpu", "--budget", "20", *GPU)
     for command, ends in ((KD, (1, told)), ((*KD, "--dry-run"), (0, "")), (gpu, (0, ""))):
         code, out, err = kdbench(*command)
         assert (code, err) == ends

@@ -45,6 +45,12 @@ def output_of(seed: int, stages: Shapes, n: int = 3, classes: int = 5, pool: int
     return Output(torch.from_numpy(2 * draws.normal(size=(n, classes))), tensors)
 
 
+def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits (n, classes) of a student and of its teacher, and labels (n,)."""
+    draws = np.random.default_rng(seed)
+    return draws.normal(0, 3, (n, classes)), draws.normal(0, 3, (n, classes)), draws.integers(0, classes, n)
+
+
 def pair_of(seed: int, n: int = 3, *, student: Shapes = STUDENT, teacher: Shapes = TEACHER) -> tuple[Output, Output]:
     """A student and its teacher, of other widths after the mean too."""
     return output_of(seed, student, n), output_of(seed + 1, teacher, n, pool=4)
@@ -103,8 +109,9 @@ def terms(
     return method.loss(k, batch, Outputs(students, teachers, parts or nn.Module(), [], lambda network, x: network(x)))
 
 
-def softmax(z: np.ndarray) -> np.ndarray:
-    return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+def softmax(z: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Of one image's logits, softened."""
+    return np.exp((z - z.max()) / temperature) / np.exp((z - z.max()) / temperature).sum()
 
 
 def case_of_words(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,15 +11,9 @@ from torch import Tensor, nn
 from bench.methods.base import Batch, Outputs, Setup
 from bench.methods.born_again import CWTM, DKPP, permute
 from bench.methods.kd import SoftTargets
-from tests.methods.contract import outputs_of, softmax, terms
+from tests.methods.contract import drawn, outputs_of, softmax, terms
 
 SIZES = {"seed": st.integers(0, 2**32), "n": st.integers(1, 6), "classes": st.integers(2, 7)}
-
-
-def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits of the student and of the teacher, and labels."""
-    draws = np.random.default_rng(seed)
-    return draws.normal(0, 3, (n, classes)), draws.normal(0, 3, (n, classes)), draws.integers(0, classes, n)
 
 
 def dkpp(student: Tensor, teacher: Tensor, order: Tensor) -> float:

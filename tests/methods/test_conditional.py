@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.methods.conditional import Conditional
 from bench.methods.kd import KD
-from tests.methods.contract import outputs_of, softmax, terms
+from tests.methods.contract import drawn, outputs_of, softmax, terms
 
 CASES = {
     "seed": st.integers(0, 2**32),
@@ -21,12 +21,7 @@ CASES = {
 @given(**CASES)
 @settings(max_examples=25, deadline=None)
 def test_each_image_has_a_soft_or_a_hard_target(seed: int, n: int, classes: int, temperature: float) -> None:
-    draws = np.random.default_rng(seed)
-    student, teacher, y = (
-        draws.normal(0, 3, (n, classes)),
-        draws.normal(0, 3, (n, classes)),
-        draws.integers(0, classes, n),
-    )
+    student, teacher, y = drawn(seed, n, classes)
     soft = hard = 0.0
     for i in range(n):
         p, target = softmax(student[i] / temperature), softmax(teacher[i] / temperature)

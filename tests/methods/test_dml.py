@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.methods.dml import DML
-from tests.methods.contract import outputs_of, terms
+from tests.methods.contract import outputs_of, softmax, terms
 
 SIZES = {
     "seed": st.integers(0, 2**32),
@@ -26,10 +26,6 @@ def drawn(seed: int, networks: int, n: int, classes: int) -> tuple[np.ndarray, n
     """Logits of all networks and labels."""
     draws = np.random.default_rng(seed)
     return draws.normal(0, 3, (networks, n, classes)), draws.integers(0, classes, n)
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
 
 
 @given(**SIZES)

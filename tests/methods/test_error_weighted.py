@@ -1,13 +1,12 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.methods.error_weighted import ErrorWeighted
-from tests.methods.contract import outputs_of, softmax, terms
+from tests.methods.contract import drawn, outputs_of, softmax, terms
 
 
 @given(
@@ -21,12 +20,7 @@ from tests.methods.contract import outputs_of, softmax, terms
 def test_kd_weighted_by_what_the_teacher_gives_the_label(
     seed: int, n: int, classes: int, temperature: float, alpha: float
 ) -> None:
-    draws = np.random.default_rng(seed)
-    student, teacher, y = (
-        draws.normal(0, 3, (n, classes)),
-        draws.normal(0, 3, (n, classes)),
-        draws.integers(0, classes, n),
-    )
+    student, teacher, y = drawn(seed, n, classes)
     ce = soft = 0.0
     for i in range(n):
         p, target = softmax(student[i] / temperature), softmax(teacher[i] / temperature)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.methods.kd import KD
-from tests.methods.contract import outputs_of, terms
+from tests.methods.contract import drawn, outputs_of, softmax, terms
 
 SOFTEN = ("both", "teacher")
 CASES = {
@@ -21,17 +21,6 @@ CASES = {
 
 def loss(temperature: float, soften: str, student: Tensor, teacher: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return terms(KD(temperature, soften), outputs_of([student]), labels, outputs_of([teacher]))
-
-
-def drawn(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits of the student and of the teacher, and labels."""
-    draws = np.random.default_rng(seed)
-    return draws.normal(0, 3, (n, classes)), draws.normal(0, 3, (n, classes)), draws.integers(0, classes, n)
-
-
-def softmax(z: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Eq. 3."""
-    return np.exp((z - z.max()) / temperature) / np.exp((z - z.max()) / temperature).sum()
 
 
 @pytest.mark.parametrize("soften", SOFTEN)

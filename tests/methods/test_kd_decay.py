@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.methods.kd import DecayingKD
-from tests.methods.contract import outputs_of, terms
+from tests.methods.contract import drawn, outputs_of, softmax, terms
 
 
 def loss(
@@ -16,10 +16,6 @@ def loss(
 ) -> dict[str, Tensor]:
     method = DecayingKD(temperature, start=4.0, end=1.0)
     return terms(method, outputs_of([student]), labels, outputs_of([teacher]), progress=progress)
-
-
-def softmax(z: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    return np.exp((z - z.max()) / temperature) / np.exp((z - z.max()) / temperature).sum()
 
 
 @given(
@@ -33,12 +29,7 @@ def softmax(z: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 def test_eq_2_with_the_weight_of_the_moment(
     seed: int, n: int, classes: int, temperature: float, progress: float
 ) -> None:
-    draws = np.random.default_rng(seed)
-    student, teacher, y = (
-        draws.normal(0, 3, (n, classes)),
-        draws.normal(0, 3, (n, classes)),
-        draws.integers(0, classes, n),
-    )
+    student, teacher, y = drawn(seed, n, classes)
     hard = soft = 0.0
     for i in range(n):
         p, q = softmax(student[i], temperature), softmax(teacher[i], temperature)

@@ -8,15 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.methods.vanilla import LabelSmoothing, Vanilla
-from tests.methods.contract import outputs_of, terms
+from tests.methods.contract import outputs_of, softmax, terms
 
 
 def loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return terms(Vanilla(), outputs_of([logits]), labels)
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
 
 
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6), classes=st.integers(2, 9), scale=st.floats(0, 30))

@@ -26,21 +26,10 @@ from tests.report.results import (
     Results,
     line_of,
     notes_of,
-    something_of_everything,
 )
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES: dict[Format, str] = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv", "json": "json"}
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results(tmp_path)
-
-
-@pytest.fixture
-def full(results: Results) -> Report:
-    return something_of_everything(results)
 
 
 def rounded(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,17 +12,7 @@ from bench.report.formats.fit import Columns, fit
 from bench.report.layout import Entry, Grid, lay_out, numbered
 from bench.report.model import Report
 from bench.report.render import render
-from tests.report.results import Results, something_of_everything
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results(tmp_path)
-
-
-@pytest.fixture
-def full(results: Results) -> Report:
-    return something_of_everything(results)
+from tests.report.results import Results
 
 
 def table(text: str) -> str:

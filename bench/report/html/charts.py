@@ -12,7 +12,7 @@ from bench.report.tradeoff import KINDS, CostPoint
 def curve_spec(metric: Metric) -> Spec:
     """Learning curves of a cell: seeds, their mean, and a band of one standard deviation; the page adds the data."""
     x = {"field": "step", "type": "quantitative", "axis": {"title": "Training step", "grid": False}}
-    y = {"type": "quantitative", "scale": {"zero": False}, "axis": {"title": f"{metric.axis}"}}
+    y = {"type": "quantitative", "scale": {"zero": False}, "axis": {"title": metric.axis}}
     statistics = [
         {
             "aggregate": [
@@ -87,7 +87,7 @@ def _cost(points: Sequence[CostPoint], metric: Metric, kind: str) -> Spec:
         "field": "quality",
         "type": "quantitative",
         "scale": {"zero": False, "padding": 14},
-        "axis": {"title": f"{metric.axis}"},
+        "axis": {"title": metric.axis},
     }
     colour = {
         "field": "series",

@@ -29,7 +29,7 @@ def forest_charts(lines: Sequence[ForestLine], metric: Metric) -> tuple[Chart, .
             " diamonds, with the spread that the paper prints.",
             _READ_BELOW,
             values.height + 80,
-            values.spec(f"{metric.axis}"),
+            values.spec(metric.axis),
         )
     ]
     if compared:
