@@ -75,11 +75,14 @@ survey: $(READY)
 	$(call table,survey-segmentation)
 	@$(KDBENCH) survey
 
-# Of large tables a smoke run takes some rows, with seed 1 or what SEEDS names. CRD's have a row for each method and pair, and large
-# teachers: crd-small has every method, and of the others a row of each kind of network but ResNet-50, whose few steps
-# take minutes. Of the survey's, a row of each method and with each number of teachers.
+# Of large tables a smoke run takes some rows, with seed 1 or what SEEDS names; a test steps every row. CRD's have a row for
+# each method and pair, and large teachers: crd-small has every method, and of the others a row of each kind of network
+# but ResNet-50, whose few steps take minutes. Of FFDWV's and the survey's, a row of each method, and with each number
+# of teachers.
 SMOKE_crd-table1 := kd-resnet20-resnet56 wrn-16-2 vgg8
 SMOKE_crd-table2 := mobilenet-v2 shufflenet-v1 shufflenet-v2
+SMOKE_ffdwv-table2 := resnet110-cifar100 ffdwv-resnet32-cifar10 ffdwv-resnet32-cifar100 uniform-resnet32-cifar100
+SMOKE_ffdwv-table3 := kd-resnet32 kd-teacher-softened dml-resnet32 ffdwv-resnet32
 SMOKE_survey-born-again := ban-3-wrn-28-1 cwtm-wrn-28-1 dkpp-wrn-28-1
 SEEDS_survey-born-again := 6 16
 SMOKE_survey-codistillation := shared disjoint
@@ -91,7 +94,7 @@ SEEDS_survey-low-resolution := 2
 SMOKE_survey-quantised := bits4
 SMOKE_survey-segmentation := structured
 SMOKE_survey-vid := vid-2
-SMOKE_SOME := $(patsubst SMOKE_%,%,$(filter SMOKE_crd-% SMOKE_survey-%,$(.VARIABLES)))
+SMOKE_SOME := $(patsubst SMOKE_%,%,$(filter SMOKE_crd-% SMOKE_ffdwv-% SMOKE_survey-%,$(.VARIABLES)))
 
 # Every row of every other table with seed 1, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
 smoke: $(READY)

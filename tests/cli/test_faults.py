@@ -81,6 +81,7 @@ def test_a_pack_that_cannot_be_written_is_told_before_anything_is_trained(projec
     assert (code, out, err) == (2, "", "kdbench: packed: File exists; kdbench needs a folder there\n")
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_in_a_worker(project):
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, {resource.RLIM_INFINITY}))"
     code, _, err = finish(start(project, *RUN, *VANILLA, "--at-once", "2", everywhere=limit))
@@ -88,6 +89,7 @@ def test_a_file_that_may_not_grow_in_a_worker(project):
     assert records(project) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_and_the_same_command_once_there_is_room(project):
     results = project / "results"
     results.mkdir()

@@ -55,6 +55,7 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_resumes_to_the_same_bits(s
     assert list((slow / "results" / "checkpoints").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(slow):
     process = start(slow, *TWO, *VANILLA)
     wait_for_checkpoints(slow, 2)
