@@ -73,7 +73,7 @@ class Builder:
     def loaders(self, run: Run, inputs: Inputs) -> tuple[DeviceLoader, DeviceLoader]:
         """The images to train on and those to test on."""
         data, seen = run.stage.data, parts(self._dataset(run), run.stage.data)
-        dtype = devices.weights_dtype(devices.precision(run.stage.precision, self.device))
+        dtype = images_dtype(run, self.device)
         images: NDArray[Any] = seen.train_x
         labels = seen.train_y
         if "transfer_set" in inputs.tensors:
@@ -93,6 +93,13 @@ class Builder:
         if name not in self.datasets:
             self.datasets[name] = SETS[name].load(self.folder)
         return self.datasets[name]
+
+
+def images_dtype(run: Run, device: torch.device) -> torch.dtype:
+    """The type of a run's images on a device: what its networks multiply in, but where a mean of pixels is shown."""
+    reached = devices.precision(run.stage.precision, device)
+    whole = all(own.stage.data.resolution is None for own in (run, *run.teachers))
+    return devices.images_dtype(reached) if whole else devices.weights_dtype(reached)
 
 
 def make_job(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import graph, recipe, registry
-from bench.build import fresh_networks, make_job, make_synthesis
+from bench.build import fresh_networks, images_dtype, make_job, make_synthesis
 from bench.cost import Costs, cost_of
 from bench.graph import Run
 from bench.methods.base import Method
@@ -56,14 +56,16 @@ def size(run: Run) -> int:
 DISTINCT = {combination(run): name for name, run in sorted(rows().items(), key=lambda row: -size(row[1]))}
 
 
-def training(run: Run, teachers: list[nn.Module], folder: Path) -> Training:
-    """A run in float32 on the CPU, on random images."""
+def training(
+    run: Run, teachers: list[nn.Module], folder: Path, precision: str = "float32", dtype: torch.dtype = torch.float32
+) -> Training:
+    """A run on the CPU, on random images of some type."""
     info, draws = registry.SETS[run.stage.data.set], np.random.default_rng(0)
     images = draws.integers(0, 256, (BATCH, info.size, info.size, info.channels), dtype=np.uint8)
     labels = draws.integers(0, info.classes, (BATCH, *info.label_shape))
-    loaders = [DeviceLoader(images, labels, run.stage.data, CPU, torch.float32, augment=a) for a in (True, False)]
+    loaders = [DeviceLoader(images, labels, run.stage.data, CPU, dtype, augment=a) for a in (True, False)]
     job = make_job(run, fresh_networks(run), teachers, *loaders, CPU, folder / "unfinished", {})
-    return Training(replace(job, precision="float32"))
+    return Training(replace(job, precision=precision))
 
 
 def copied(networks: list[nn.Module]) -> list[dict[str, Tensor]]:
@@ -89,6 +91,31 @@ def test_a_step_of_every_row(name: str, tmp_path: Path) -> None:
     for teacher, old in zip(teachers, taught, strict=True):
         torch.testing.assert_close(teacher.state_dict(), old, rtol=0, atol=0)
         assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+ONE_EACH = {run.stage.networks[0].name: name for name, run in rows().items() if name in DISTINCT.values()}
+
+
+@pytest.mark.parametrize("name", ONE_EACH.values(), ids=ONE_EACH)
+def test_images_that_are_in_bfloat16_already_give_every_kind_of_network_the_same_bits(
+    name: str, tmp_path: Path
+) -> None:
+    run = rows()[name]
+    assert images_dtype(replace(run, stage=replace(run.stage, precision="bfloat16")), CPU) == torch.bfloat16
+    after = []
+    for dtype in (torch.float32, torch.bfloat16):
+        teachers = [fresh_networks(teacher)[0] for teacher in run.teachers]
+        step = training(run, teachers, tmp_path, "bfloat16", dtype)
+        step.begin(0, 1)
+        step.train_loop.run(1)
+        after.append(([*step.sums.totals.values()], copied(list(step.job.networks))))
+    torch.testing.assert_close(*after, rtol=0, atol=0)
+
+
+def test_images_that_are_reduced_to_fewer_pixels_stay_in_float32() -> None:
+    runs = [run for run in rows().values() if run.stage.data.resolution is not None]
+    assert runs
+    assert {images_dtype(run, CPU) for run in runs} == {torch.float32}
 
 
 def test_every_row_is_covered() -> None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.build import make_network
+from bench.build import images_dtype, make_network
 from bench.graph import Run, plan
 from bench.recipe import load
 from bench.registry import SETS
@@ -77,16 +77,16 @@ class Task:
     def loader(self) -> DeviceLoader:
         """The images as the engine holds them, with an epoch's crops and flips."""
         data = self.run.stage.data
-        dtype = devices.weights_dtype(self.precision)
+        dtype = images_dtype(self.run, self.device)
         loader = DeviceLoader(self.images, self.labels, data, self.device, dtype, augment=True)
         loader.begin_epoch(EpochRandomness.draw(self.run.seed, 0, len(loader), data.crop_padding, data.flip))
         return loader
 
     def batches(self, layout: torch.memory_format) -> list[tuple[Tensor, Tensor]]:
-        """A few batches in the device's memory: cropped, flipped and normalised."""
+        """A few batches in the device's memory: cropped, flipped and normalised, in float32 as scripts have them."""
         positions = torch.arange(4 * self.batch, device=self.device).view(4, self.batch)
         made = [self.loader.batch(own) for own in positions]
-        return [(images.contiguous(memory_format=layout), labels) for images, labels, _ in made]
+        return [(images.float().contiguous(memory_format=layout), labels) for images, labels, _ in made]
 
 
 def make_task(workload: Workload, device: torch.device, *, tiny: bool) -> Task:

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.build import fresh_networks, make_job, make_network, make_synthesis
+from bench.build import fresh_networks, images_dtype, make_job, make_network, make_synthesis
 from bench.cost import images_of
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
 from bench.methods.base import Synthesiser
 from bench.registry import SETS
 from bench.rng import generator
-from bench.train import device as devices
 from bench.train.engine import TEST_BATCH, Training
 from bench.train.loader import DeviceLoader
 from bench.train.loop import CapturedLoop
@@ -103,11 +102,10 @@ def _filling(training: Training, epochs: int) -> float:
 
 
 def _noise(run: Run, count: int, device: torch.device) -> DeviceLoader:
-    info, draws, precision = SETS[run.stage.data.set], generator(0, "estimate"), run.stage.precision
+    info, draws = SETS[run.stage.data.set], generator(0, "estimate")
     images = draws.integers(0, 256, (count, info.size, info.size, info.channels), dtype=np.uint8)
     labels = draws.integers(0, info.classes, (count, *info.label_shape))
-    dtype = devices.weights_dtype(devices.precision(precision, device))
-    return DeviceLoader(images, labels, run.stage.data, device, dtype, augment=True)
+    return DeviceLoader(images, labels, run.stage.data, device, images_dtype(run, device), augment=True)
 
 
 def _time_steps(training: Training) -> tuple[float, float]:

@@ -61,7 +61,8 @@ class Batch(NamedTuple):
     """What a training step is about; everything lies on the device.
 
     Args:
-        images: (B, C, H, W), as the students are shown them; teachers may see them in another resolution.
+        images: (B, C, H, W), as the students are shown them; teachers may see them in another resolution. In bfloat16
+            where networks compute in it, since their first layer would round them anyway.
         labels: (B,) class numbers; of a set whose pixels have labels (B * H * W,), as the logits of networks are too.
         indices: (B,) which images of the training set these are.
         progress: scalar, the share of the run's steps that are done: from 0 up to but not including 1.

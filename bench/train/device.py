@@ -60,8 +60,13 @@ def precision(asked: str, device: torch.device) -> str:
 
 
 def weights_dtype(reached: str) -> torch.dtype:
-    """The type of weights and inputs; under bfloat16 they stay float32 and autocast does the rest."""
+    """The type of weights; under bfloat16 they stay float32 and autocast does the rest."""
     return torch.float64 if reached == "float64" else torch.float32
+
+
+def images_dtype(reached: str) -> torch.dtype:
+    """The type that images come in: where autocast's first layer would round them to bfloat16, they are so already."""
+    return torch.bfloat16 if reached == "bfloat16" else weights_dtype(reached)
 
 
 def autocast(reached: str, device: torch.device) -> AbstractContextManager[object]:

@@ -13,7 +13,7 @@ from bench.rng import generator
 from bench.train.device import upload_
 
 # Bytes that a set may take where it is normalised once, and not in every step.
-MOST_NORMALISED = 2**28
+MOST_NORMALISED = 2**29
 
 
 @dataclass(frozen=True)
