@@ -83,8 +83,11 @@ class Task:
         return loader
 
     def batches(self, layout: torch.memory_format) -> list[tuple[Tensor, Tensor]]:
-        """A few batches in the device's memory: cropped, flipped and normalised, in float32 as scripts have them."""
-        positions = torch.arange(4 * self.batch, device=self.device).view(4, self.batch)
+        """An epoch's full batches in the device's memory: cropped, flipped and normalised, in float32.
+
+        All of them, as a loop that trains has to read all: a few would stay in a processor's cache.
+        """
+        positions = torch.arange(self.steps * self.batch, device=self.device).view(-1, self.batch)
         made = [self.loader.batch(own) for own in positions]
         return [(images.float().contiguous(memory_format=layout), labels) for images, labels, _ in made]
 
