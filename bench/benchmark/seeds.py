@@ -89,7 +89,7 @@ class Grouped:
         batches = zip(*(loader.batch(self.positions) for loader in self.loaders), strict=True)
         images, labels, _ = (torch.stack(own) for own in batches)
         with devices.autocast(self.precision, self.device):
-            logits = vmap(self._predict)(self.parameters, self.buffers, images)
+            logits = vmap(self._predict)(self.parameters, self.buffers, full(images))
         loss = functional.cross_entropy(full(logits).flatten(0, 1), labels.flatten()) * len(labels)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -182,7 +182,7 @@ def cost(table: str | None, *, recount: bool) -> None:
         size, flops = bytes_of(network, weights, set_name, costs), cost.macs and forward_flops(cost.macs) / 1e8
         rows.append([name, set_name, cost.params, cost.macs, flops, size and size / 1e6])
     headers = ["network", "set", "parameters", "multiply-adds", "1e8 FLOPs", "MB"]
-    print(tabulate(rows, headers, "simple", floatfmt=".4f", intfmt=",", missingval="-"))
+    print(fitted_table(headers, rows, floats=".4f"))
     print("".join(f"\n{message}" for message in sorted(uncounted)), end="\n" if uncounted else "")
     costs.write()
 

@@ -12,6 +12,7 @@ from bench.cli.folders import make_ready
 from bench.cli.interrupts import TERMINATED, interruptible, stop
 from bench.cli.output import complain, needs_a_reader
 from bench.cli.progress import duration, tell_left_out, tell_unreadable, title, watcher
+from bench.cli.tables import line
 from bench.cost import Costs, bytes_of, cost_of, training_flops
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
@@ -212,10 +213,10 @@ def estimate(
         times |= {run.key: one.seconds for run in own}
         all_runs, each = one.seconds * len(own), training_flops(own[0], costs) or 0
         total, flops = total + all_runs, flops + each * len(own)
-        print(
-            f"{len(own):4}  {1e3 * one.step:9.1f}  {duration(one.seconds):>9}  {duration(all_runs):>9}"
-            f"  {each:11.2e}  {what}",
+        numbers = (
+            f"{len(own):4}  {1e3 * one.step:9.1f}  {duration(one.seconds):>9}  {duration(all_runs):>9}  {each:11.2e}"
         )
+        print(line(f"{numbers}  {what}", len(numbers) + 2))
     print(f"in all {duration(total)}, {flops:.2e} FLOPs")
     if gpus:
         _tell_makespans(runs, times, gpus)
@@ -231,7 +232,7 @@ def _tell_makespans(runs: Sequence[Run], times: Mapping[str, float], gpus: Seque
     path = critical_path(runs, times)
     print(f"critical path, {duration(sum(times[run.key] for run in path))}:")
     for run in path:
-        print(f"    {title(run)}: {duration(times[run.key])}")
+        print(line(f"    {title(run)}: {duration(times[run.key])}", 8))
 
 
 def _tell_needs(report: Report, table: Table) -> None:
@@ -239,13 +240,16 @@ def _tell_needs(report: Report, table: Table) -> None:
     if all(line.margin is None for line in report.lines):
         return
     found = list(needs(report, table))
-    print("\nseeds that a verdict needs, each with a source of its own, for a 95 % interval within twice the margin:")
+    print()
+    print(
+        line("seeds that a verdict needs, each with a source of its own, for a 95 % interval within twice the margin:")
+    )
     if not found:
         print("not known yet: no row has two runs in the paper profile")
     for need in found:
         seeds = "no number, the spread is too wide" if need.seeds is None else f"{need.seeds} (done: {need.done})"
         spread = "seen" if need.seen else "typical of this table"
-        print(f"{need.row}: {seeds}; standard deviation {need.sd:.2f} {spread}, margin {need.margin:.3g}")
+        print(line(f"{need.row}: {seeds}; standard deviation {need.sd:.2f} {spread}, margin {need.margin:.3g}"))
 
 
 def prepare(sets: Sequence[str], data: Path | None) -> None:

@@ -3,14 +3,14 @@
 import math
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from bench.graph import Graph, Run
 from bench.metrics import Metric
 from bench.profiles import Profile
 from bench.recipe import Row, Table
-from bench.record import Record, Result
+from bench.record import Record, Result, test_score
 from bench.report.curves import Curve, quality_curves
 from bench.report.model import Epoch
 from bench.report.remaining import State, state_of
@@ -19,7 +19,7 @@ from bench.store import Store
 
 @dataclass(frozen=True)
 class RunDetails:
-    """One seed of a row. What its record says is None where there is no record.
+    """One seed of a row, or 0 for an evaluation over all of them. What its record says is None where there is no record.
 
     ``last`` and ``best`` are values of the metric, as the table has them; ``sources`` are the runs that it takes
     from, each with the stem of the record that it really took, where there is one.
@@ -36,11 +36,15 @@ class RunDetails:
 
 @dataclass(frozen=True)
 class Details:
-    """All runs of a row in one profile, and a learning curve for each that has a record with one."""
+    """All runs of a row in one profile, and a learning curve for each that has a record with one.
+
+    Or the evaluations of its ensembles, of so many ``networks`` each.
+    """
 
     profile: Profile
     runs: tuple[RunDetails, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[Curve, ...] = ()
+    networks: int | None = None
 
 
 def details(table: Table, row: Row, graph: Graph, store: Store) -> Details | None:
@@ -57,15 +61,31 @@ def details(table: Table, row: Row, graph: Graph, store: Store) -> Details | Non
     )
 
 
+def ensemble_details(table: Table, row: Row, graph: Graph, store: Store) -> Details | None:
+    """The evaluations behind the cell of a row's ensembles; None where a plan has none. ``last`` is their mean."""
+    runs = graph.ensembles.get((table.name, row.name), ())
+    if not runs:
+        return None
+    found = []
+    for run in runs:
+        made = _run_details(table, row, run, store.latest_record(run), state_of(run, store))
+        if made.record is not None:
+            scores = [test_score(entry, table.metric.recorded.name) for entry in made.record.curve]
+            made = replace(made, last=table.metric.shown(fmean(scores)), best=None)
+        found.append(made)
+    return Details(runs[0].profile, tuple(found), networks=runs[0].ensemble)
+
+
 def _run_details(table: Table, row: Row, run: Run, record: Record | None, state: State) -> RunDetails:
-    command = ["kdbench", "run", table.name, "--row", row.name, "--seed", str(run.seed), "--profile", run.profile]
+    seed = ["--seed", str(run.seed)] if run.seed else []
+    command = shlex.join(["kdbench", "run", table.name, "--row", row.name, *seed, "--profile", run.profile])
     if record is None:
-        return RunDetails(run.seed, state, shlex.join(command), _sources(run, {}), None)
+        return RunDetails(run.seed, state, command, _sources(run, {}), None)
     results = record.results if row.report == "mean" else record.results[:1]
     return RunDetails(
         run.seed,
         state,
-        shlex.join(command),
+        command,
         _sources(run, record.taken),
         record,
         last=_quality(results, "last", table.metric),

@@ -184,6 +184,20 @@ def test_cost_tells_each_network_once_for_a_set(kdbench: Kdbench) -> None:
     ]
 
 
+@pytest.mark.parametrize("columns", [100, 80, 56])
+def test_costs_and_what_an_estimate_says_fit_the_columns_that_there_are(
+    columns: int, kdbench: Kdbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in ("cost", "ffdwv-table3"), ("estimate", "efficiency", "--device", "cpu"):
+        code, out, err = kdbench(*command)
+        assert code == 0, err
+        assert max(map(len, out.splitlines())) <= columns, command
+    for row in ("fashion-student-kd", "cifar10-teacher"):
+        assert f"{row}: " in out
+    assert "multiply-adds" in kdbench("cost", "ffdwv-table3")[1]
+
+
 def test_cost_counts_what_quantised_weights_take_and_the_report_shows_it(project: Path, kdbench: Kdbench) -> None:
     recipe = project / "recipes" / "tiny" / "table.yaml"
     weights = "weights: {uniform: {ends: quantised, bits: 4, bucket: 256}}"

@@ -169,6 +169,19 @@ def test_estimate_trains_nothing(project, kdbench):
     assert not (project / "results" / "runs").exists()
 
 
+def test_an_estimate_fits_the_columns_that_there_are(project, kdbench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "72")
+    code, out, err = kdbench("estimate", "tiny", "--device", "cpu", "--gpus", "2")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 72
+    header = next(line for line in lines if "FLOPs a run" in line)
+    # What is trained goes on below itself, and no word is broken.
+    more = lines[lines.index(header) + 2]
+    assert more.startswith(" " * header.index("what"))
+    assert more.split()[0] in {"on", "auto,", "float32,", "batch"} or "-" in more.split()[0]
+
+
 def publish(folder):
     recipe = folder / "recipes" / "tiny" / "table.yaml"
     cell = "{error: {value: 50.0, source: made up}}"

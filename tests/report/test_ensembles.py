@@ -7,6 +7,8 @@ from bench.errors import RecipeError
 from bench.graph import plan
 from bench.recipe import Library
 from bench.record import Result
+from bench.report.html.page import read
+from bench.report.html.write import write_page
 from bench.report.render import render
 from bench.report.table import build
 from bench.store import Store
@@ -46,6 +48,17 @@ def test_ensembles_stand_beside_the_published_one(tmp_path: Path) -> None:
     header, *rows = render(made, "csv").splitlines()
     plain = dict(zip(header.split(","), rows[0].split(","), strict=True))
     assert (plain["ensemble_mean"], plain["ensemble_difference"]) == ("29.0", "0.5")
+
+
+def test_the_page_has_the_evaluation_behind_ensembles_of_all_seeds(tmp_path: Path) -> None:
+    recipes = library(tmp_path, COLUMN)
+    page = read(recipes, "small", Store(tmp_path / "results"), Costs.read(tmp_path / "costs.json"))
+    ensembles = [found for _, rows in page.groups for row in rows for found in row.details.values() if found.networks]
+    assert ensembles
+    for found in ensembles:
+        assert found.networks == 2
+        assert [(run.seed, run.state, run.record) for run in found.runs] == [(0, "missing", None)]
+        assert "--seed" not in found.runs[0].command
 
 
 @pytest.mark.parametrize(("kd", "word"), [(29.4, "holds"), (29.6, "contradicted"), (None, "no runs yet")])
@@ -92,6 +105,19 @@ def test_generations_are_put_together_by_seed(tmp_path: Path) -> None:
     ensemble = {line.name: line.ensemble for line in report(recipes, store, tmp_path).lines}["third"]
     assert ensemble is not None
     assert (ensemble.size, ensemble.count, ensemble.mean) == (3, 2, 28.5)
+
+    page = read(recipes, "small", store, Costs.read(tmp_path / "costs.json"))
+    row = next(row for _, rows in page.groups for row in rows if row.label == "Third")
+    (key,) = (cell.opens for cell in row.cells if cell.opens and cell.opens.endswith("ensembles"))
+    assert [(behind.seed, behind.state, behind.last, behind.best) for behind in row.details[key].runs] == [
+        (4, "done", 28.0, None),
+        (5, "done", 29.0, None),
+        (6, "missing", None, None),
+    ]
+    assert row.details[key].runs[0].command == "kdbench run small --row third --seed 4 --profile paper"
+    html = write_page(page)
+    assert f'data-opens="{key}"' in html
+    assert "Ensembles of 3 networks, paper profile" in html.partition(f'<template id="{key}">')[2].partition("</p>")[0]
 
 
 def test_they_move_no_key_of_a_training(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from bench.recipe import Library, Row, Table
 from bench.report import answers
 from bench.report.answers import Judged
 from bench.report.assumptions import Statement, statements
-from bench.report.details import Details, details, points
+from bench.report.details import Details, details, ensemble_details, points
 from bench.report.forest import forest
 from bench.report.html.charts import cost_charts
 from bench.report.html.forest_chart import forest_charts
@@ -28,7 +28,7 @@ from bench.report.tradeoff import CostPoint, tradeoff
 from bench.store import Store
 
 # Headers whose cells can do more than be read.
-PUBLISHED, OURS = "Published", "Ours"
+PUBLISHED, OURS, ENSEMBLE = "Published", "Ours", "Ensemble"
 FILES = {"csv": "csv", "json": "json", "latex": "tex"}
 _LINK = re.compile(
     r"(?P<url>https?://[^\s),;]+)|(?:arXiv[: ]?)(?P<arxiv>\d{4}\.\d{4,5})|(?P<doi>\b10\.\d{4,9}/[^\s),;]+)"
@@ -161,7 +161,6 @@ def _rows(
     columns = _columns(grid)
     for number, (line, entries) in enumerate(zip(report.lines, grid.rows, strict=True), 1):
         found = _details(table.rows[line.name], table, graphs, store, number)
-        keys = {details.profile: key for key, details in found.items()}
         _, label, *rest = entries
         yield PageRow(
             label=line.label,
@@ -169,15 +168,18 @@ def _rows(
             group=line.group,
             unscored=line.unscored is not None or not line.available,
             cells=tuple(
-                _cell(report, line, column, entry, keys, sources) for column, entry in zip(columns, rest, strict=True)
+                _cell(report, line, column, entry, found, sources) for column, entry in zip(columns, rest, strict=True)
             ),
             details=found,
         )
 
 
 def _details(row: Row, table: Table, graphs: Sequence[Graph], store: Store, number: int) -> dict[str, Details]:
-    behind = (details(table, row, graph, store) for graph in graphs)
-    return {f"row-{number}-{each.profile}": each for each in behind if each is not None}
+    """By key: of the row's runs in each profile, and of its ensembles in the paper's."""
+    behind = [found for graph in graphs if (found := details(table, row, graph, store)) is not None]
+    by_key = {f"row-{number}-{found.profile}": found for found in behind}
+    ensembles = ensemble_details(table, row, graphs[0], store)
+    return by_key | ({} if ensembles is None else {f"row-{number}-ensembles": ensembles})
 
 
 def _cell(
@@ -185,17 +187,16 @@ def _cell(
     line: ReportRow,
     column: Column,
     entry: Entry,
-    keys: Mapping[Profile, str],
+    found: Mapping[str, Details],
     sources: Sequence[str],
 ) -> PageCell:
-    source = opens = None
+    source = None
     if column.title == PUBLISHED and line.published is not None:
         source = sources.index(line.published.source) + 1
-    if column.title == OURS:
-        opens = keys.get("paper")
-    elif report.smaller and column.title.startswith(f"{report.smaller} profile"):
-        opens = keys.get(report.smaller)
-    return PageCell(column.key, entry, source, opens)
+    behind = {OURS: "paper", ENSEMBLE: "ensembles"}.get(column.title)
+    if report.smaller and column.title.startswith(f"{report.smaller} profile"):
+        behind = report.smaller
+    return PageCell(column.key, entry, source, next((key for key in found if key.endswith(f"-{behind}")), None))
 
 
 def _sources(report: Report) -> tuple[Source, ...]:
