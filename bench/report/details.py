@@ -19,7 +19,7 @@ from bench.store import Store
 
 @dataclass(frozen=True)
 class RunDetails:
-    """One seed of a row, or 0 for an evaluation over all of them. What its record says is None where there is no record.
+    """One seed of a row, or 0 for an evaluation over all of them; without a record what it says is None.
 
     ``last`` and ``best`` are values of the metric, as the table has them; ``sources`` are the runs that it takes
     from, each with the stem of the record that it really took, where there is one.

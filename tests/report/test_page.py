@@ -54,7 +54,8 @@ def test_the_answer_stands_first_and_the_parts_follow_in_their_order(plain: Page
 def test_every_row_has_its_cells_and_opens_its_runs(plain: PageData) -> None:
     parsed = Parsed(write_page(plain))
     opened = [attributes["data-opens"] for attributes in parsed.all("button") if "data-opens" in attributes]
-    templates = [attributes["id"] for attributes in parsed.all("template")]
+    costs, *templates = [attributes["id"] for attributes in parsed.all("template")]
+    assert costs == "costs"
     assert opened == templates == [f"row-{number}-paper" for number in range(1, 6)]
     columns = [attributes["data-column"] for attributes in parsed.all("th") if "data-column" in attributes]
     cells = [attributes["data-column"] for attributes in parsed.all("td") if "data-column" in attributes]
@@ -152,7 +153,7 @@ def test_a_smaller_profile_has_a_column_and_runs_of_its_own(tmp_path: Path) -> N
     of, store = library(tmp_path, {}), Store(tmp_path / "results")
     fill(store, of, "short")
     parsed = Parsed(write_page(read(of, "small", store, FakeCosts(), "short")))
-    assert [attributes["id"] for attributes in parsed.all("template")] == ["row-1-paper", "row-1-short"]
+    assert [attributes["id"] for attributes in parsed.all("template")] == ["costs", "row-1-paper", "row-1-short"]
     assert "short profile: not a result" in parsed.seen
 
 

@@ -29,6 +29,11 @@
     for (const cell of all(`[data-column="${event.target.value}"]`)) cell.hidden = !event.target.checked;
   });
 
+  // What is folded away, and large, is made when it is opened.
+  for (const later of all("details[data-later]")) {
+    later.addEventListener("toggle", () => later.append($(`#${later.dataset.later}`).content.cloneNode(true)), { once: true });
+  }
+
   // Tooltips of notes and sources: with the mouse or the focus; they stay while the mouse is on them; Escape ends them.
   const tip = $("#tip");
   let leaving;
