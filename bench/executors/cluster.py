@@ -132,7 +132,9 @@ class Cluster:
         gpus = 1 / per_gpu if ray.cluster_resources().get("GPU") else 0.0
         self.given = _Given(costs, plugins, __version__, 1, gpus, per_gpu if gpus else 1)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.mailbox = ray.remote(_Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+        self.mailbox = (
+            ray.remote(_Mailbox).options(num_cpus=0, scheduling_strategy=here, enable_task_events=False).remote()
+        )
         self.carry_out = ray.remote(_carry_out)
         self.tasks: dict[str, _Task] = {}  # by the key of the run
         self.objects: dict[str, Any] = {}  # in the object store: data sets by name, artifacts by file name

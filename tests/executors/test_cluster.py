@@ -5,7 +5,9 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from bench.executors.local import Local
 from bench.graph import Run, plan
 from bench.recipe import load
 from bench.run import Summary, todo, walk
+from bench.running import running
 from bench.store import Store
 from tests.cli.commands import by_name, finish, start, wait_for_checkpoints
 from tests.conftest import TINY
@@ -32,6 +35,7 @@ from tests.told import Told
 
 REPO = Path(__file__).parents[2]
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+DASHBOARD = find_spec("aiohttp") is not None  # which ray[default] brings
 OFTEN = {"worker_process_setup_hook": "tests.executors.often.keep_checkpoints"}
 # Of a row with a teacher of its own for each seed, and of one with one teacher for all.
 ROWS = """\
@@ -47,7 +51,7 @@ class Nodes:
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster as Made
 
-        self.made = Made(initialize_head=True, head_node_args=NODE)
+        self.made = Made(initialize_head=True, head_node_args=NODE | {"include_dashboard": DASHBOARD})
         self.others = [self.add(), self.add()]
 
     def add(self):
@@ -146,6 +150,31 @@ def test_thirty_runs_with_teachers_are_the_same_to_the_bit_as_in_one_process(con
     assert all(store.verified(*store.available_artifact(run)) for run in runs)
     assert all(told.epochs == [(1, 1)] for told in watcher.told.values())
     assert [path.name for path in (tmp_path / "results" / "locks").iterdir()] == []
+
+
+@pytest.mark.skipif(not DASHBOARD, reason="Ray has no dashboard here (pip install 'ray[default]')")
+def test_the_dashboard_shows_what_status_shows(connected, tmp_path) -> None:
+    from ray.util.state import list_tasks
+
+    runs, seen = planned(tmp_path, "vanilla", seeds=2, epochs=300), []
+
+    def look(entry) -> None:
+        """Ray tells its dashboard about once a second what goes on; until then the driver waits here."""
+        if seen:
+            return
+        status = {f"{own.name}#{own.seed}" for own in running(tmp_path / "results")}
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not seen:
+            going_on = {task.name for task in list_tasks(filters=[("state", "=", "RUNNING")])}
+            if going_on:
+                seen.append((status, going_on, {task.name for task in list_tasks()}))
+            time.sleep(0.2)
+
+    assert carry_out(runs, tmp_path, Watcher(look)).ended == "done"
+    ((status, going_on, named),) = seen
+    assert status == going_on == {"tiny/vanilla#1", "tiny/vanilla#2"}
+    # Its table has runs alone: what workers and driver say to each other is not in it.
+    assert not [name for name in named if "Mailbox" in name]
 
 
 def test_a_node_and_a_worker_that_are_killed_lose_nothing(connected, tmp_path) -> None:
