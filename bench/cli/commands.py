@@ -292,11 +292,17 @@ def estimate(
             min=1, metavar="N", help="Also how long N GPUs like it take (may be repeated), and what bounds it."
         ),
     ] = None,
+    tflops: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6, metavar="RATE", help="Time nothing: a device that is not here, and sustains RATE TFLOP/s."
+        ),
+    ] = None,
 ) -> None:
     """Time and FLOPs of a table on this machine, from a few timed steps, and the seeds that its verdicts need."""
     from bench.cli import work
 
-    work.estimate(table, profile, row or [], device, gpus or [])
+    work.estimate(table, profile, row or [], device, gpus or [], tflops)
 
 
 @app.command()

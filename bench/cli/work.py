@@ -197,21 +197,28 @@ def _full_price(needed: Sequence[Run], store: Store, costs: Costs, here: Sequenc
 
 
 def estimate(
-    table: str, profile: Profile, rows: Sequence[str], device_name: str | None, gpus: Sequence[int] = ()
+    table: str,
+    profile: Profile,
+    rows: Sequence[str],
+    device_name: str | None,
+    gpus: Sequence[int] = (),
+    tflops: float | None = None,
 ) -> None:
-    """Print time and FLOPs of what is missing of a table, from a few timed steps on this machine."""
+    """Print time and FLOPs of what is missing of a table: from a few timed steps on this machine, or at a rate."""
     project = Project.find()
     device, library, store = devices.choose(device_name), project.library(), project.store()
     costs = project.costs()
     runs = todo(plan(library, [table], profile, rows=rows).runs.values(), store)
     tell_unreadable(library, [table])
-    print(f"profile {profile} on {devices.name(device)}: {len(runs)} runs to train")
+    where = f"on {devices.name(device)}" if tflops is None else f"at {tflops:g} TFLOP/s, which you state"
+    print(line(f"profile {profile} {where}: {len(runs)} runs to train"))
     total, flops, times = 0.0, 0, {run.key: 0.0 for run in runs}  # evaluations of ensembles take moments
     print(f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'FLOPs a run':>11}  what")
     for what, own in estimates.workloads(runs).items():
-        one = estimates.estimate(own[0], device)
+        each = training_flops(own[0], costs) or 0
+        one = estimates.at_rate(own[0], each, tflops) if tflops else estimates.estimate(own[0], device)
         times |= {run.key: one.seconds for run in own}
-        all_runs, each = one.seconds * len(own), training_flops(own[0], costs) or 0
+        all_runs = one.seconds * len(own)
         total, flops = total + all_runs, flops + each * len(own)
         numbers = (
             f"{len(own):4}  {1e3 * one.step:9.1f}  {duration(one.seconds):>9}  {duration(all_runs):>9}  {each:11.2e}"
@@ -225,7 +232,7 @@ def estimate(
 
 def _tell_makespans(runs: Sequence[Run], times: Mapping[str, float], gpus: Sequence[int]) -> None:
     """How long the runs take side by side, one a GPU, and the chain that no number of GPUs makes shorter."""
-    print("\nby simulation, one run a GPU, each as fast as this device:")
+    print("\nby simulation, one run a GPU, each as fast as that:")
     for number in gpus:
         found = makespan(runs, times, number)
         print(f"{number:4} GPUs: {duration(found.seconds)}, busy {100 * found.busy:.0f} % of it")

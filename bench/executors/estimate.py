@@ -61,6 +61,15 @@ def estimate(run: Run, device: torch.device) -> Estimate:
     return _synthesis(run, device) if run.kind == "synthesise" else _training(run, device)
 
 
+def at_rate(run: Run, flops: float, tflops: float) -> Estimate:
+    """What a run of so many FLOPs takes on a device that sustains so many of 1e12 a second; nothing is timed."""
+    stage, seconds = run.stage, flops / (tflops * 1e12)
+    if isinstance(stage.method, Synthesiser):
+        batches = -(-stage.method.count // stage.schedule.batch)
+        return Estimate(seconds / (batches * (stage.schedule.iterations or 1)), seconds)
+    return Estimate(seconds / stage.schedule.steps(-(-images_of(run, "train") // stage.schedule.batch)), seconds)
+
+
 def _synthesis(run: Run, device: torch.device) -> Estimate:
     """Time a few steps of one batch of images; all batches and iterations are alike."""
     stage, method = run.stage, run.stage.method

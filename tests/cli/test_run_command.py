@@ -1,12 +1,14 @@
 """``kdbench run`` and the command of ``make gpu``: killed, resumed, without libraries, beside what is trained."""
 
 import json
+import math
 import re
 import shutil
 import signal
 
 import pytest
 
+from bench.registry import SETS
 from tests.cli.commands import ONE, RUN, artifact, by_name, finish, forget, records, start, wait_for_checkpoints
 
 KD = (*RUN, "--row", "kd", "--seed", "1")
@@ -180,6 +182,20 @@ def test_an_estimate_fits_the_columns_that_there_are(project, kdbench, monkeypat
     more = lines[lines.index(header) + 2]
     assert more.startswith(" " * header.index("what"))
     assert more.split()[0] in {"on", "auto,", "float32,", "batch"} or "-" in more.split()[0]
+
+
+def test_an_estimate_for_a_device_that_is_not_here_times_nothing(project, kdbench, monkeypatch):
+    monkeypatch.setattr("bench.executors.estimate.estimate", lambda *_: pytest.fail("steps were timed"))
+    code, out, err = kdbench("estimate", "tiny", "--tflops", "2e-6", "--gpus", "1")
+    assert code == 0, err
+    assert "profile paper at 2e-06 TFLOP/s, which you state: 6 runs to train\n" in out
+    rows = re.findall(r"^ *(\d+) +([\d.]+) .* (\d\.\d\de[+]\d\d)  ", out, re.MULTILINE)
+    assert sum(int(runs) for runs, _, _ in rows) == 6
+    steps = 4 * math.ceil(SETS["synthetic10"].train * 0.1 / 48)
+    for _, step, flops in rows:
+        assert float(step) == pytest.approx(1e3 * float(flops) / 2e6 / steps, rel=0.01)
+    assert "critical path" in out
+    assert kdbench("estimate", "tiny", "--tflops", "0")[0] == 2
 
 
 def publish(folder):
