@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.report.forest import verdict_words
 from bench.report.model import Claimed, Measured, Report, ReportRow
+from bench.report.ranking import rankings
 from bench.report.verdict import Verdict
 
 # A verdict's word after a number of them: one, several. Any other word is an adjective.
@@ -30,11 +31,15 @@ class Judged:
 
 
 def answer(report: Report) -> tuple[str, ...]:
-    """The report in a few sentences: its claims first, if it has some; then its values, and its costs if they fail."""
+    """The report in a few sentences: claims first, then values, or the order of rows that no paper has.
+
+    Costs are told if they fail.
+    """
     scored = [line.verdict for line in report.lines if line.verdict is not None]
     sentences = [
         _count("claim", [claimed.verdict for claimed in report.claims]),
         _count("published value", scored) or "No published value is compared here: every row is a control or a try.",
+        *rankings(report),
     ]
     wrong = sum(
         cost.verdict is not None and cost.verdict.word == "inconsistent"
