@@ -18,7 +18,8 @@ from bench.project import Project, select
 from bench.record import Record
 from bench.report.model import Report
 from bench.report.table import build
-from bench.run import left_out, measurable, todo, walk
+from bench.run import walk
+from bench.todo import left_out, measurable, todo
 from bench.train import device as devices
 
 __all__ = ["export", "load", "plan", "report", "run"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import registry
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import UsageError
 from bench.graph import Graph, Run, plan
 from bench.profiles import Profile

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from sys import addaudithook
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.files import sha256, write_atomic
 from bench.graph import Graph, Run, plan
 from bench.recipe import Library, load
 from bench.record import Record
 from bench.report.render import render
 from bench.report.table import build
-from bench.run import todo, walk
+from bench.run import walk
 from bench.store import Store
+from bench.todo import todo
 from tests.conftest import TINY
 from tests.handmade import record
 

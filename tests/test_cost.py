@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench import cost
-from bench.cost import Cost, Costs, bytes_of, count, forward_flops, step_flops_per_image
+from bench import counting
+from bench.cost import Cost, bytes_of, forward_flops, step_flops_per_image
+from bench.counting import Costs, count
 from bench.errors import CostError
 from bench.networks.base import Network
 from bench.networks.resnet import ResNet
@@ -250,7 +251,7 @@ def test_counting_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.Lo
 
 
 def test_the_module_imports_neither_torch_nor_fvcore() -> None:
-    code = "import sys, bench.cost; sys.exit(any(m in sys.modules for m in ('torch', 'fvcore')))"
+    code = "import sys, bench.counting; sys.exit(any(m in sys.modules for m in ('torch', 'fvcore')))"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -261,7 +262,7 @@ def test_lookup_counts_once_and_write_keeps_it(tmp_path: Path, monkeypatch: pyte
     assert costs.get(network, *CIFAR100) is None
     counted = costs.lookup(network, *CIFAR100)
     assert not path.exists()
-    monkeypatch.setattr(cost, "count", lambda *args: pytest.fail("counted again"))
+    monkeypatch.setattr(counting, "count", lambda *args: pytest.fail("counted again"))
     assert costs.lookup(network, *CIFAR100) == counted
     costs.write()
     assert [p.name for p in tmp_path.iterdir()] == ["costs.json"]

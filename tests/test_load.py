@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bench import store as stores
-from bench.run import todo
 from bench.store import Store
+from bench.todo import todo
 from tests import load
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from bench import graph, recipe, registry
 from bench.build import fresh_networks, images_dtype, make_job, make_synthesis
-from bench.cost import Costs, cost_of
+from bench.cost import cost_of
+from bench.counting import Costs
 from bench.graph import Run
 from bench.methods.base import Method
 from bench.methods.ffdwv import FFDWV

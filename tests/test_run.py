@@ -12,9 +12,10 @@ from bench.errors import StoreError
 from bench.files import sha256, write_atomic
 from bench.graph import Graph, Run, plan
 from bench.project import select
-from bench.run import left_out, todo, walk
+from bench.run import walk
 from bench.running import running
 from bench.store import Store
+from bench.todo import left_out, todo
 from bench.train.progress import RunFailed
 from tests.handmade import library, record
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from bench.build import Builder, Inputs, parts
-from bench.cost import Costs, images_of
+from bench.cost import images_of
+from bench.counting import Costs
 from bench.data.datasets import Dataset
 from bench.errors import RecipeError
 from bench.executors.inline import Inline

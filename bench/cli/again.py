@@ -22,8 +22,9 @@ from bench.recipe import Library
 from bench.record import Record
 from bench.report.reproduction import Reproduction, compare, same_recipe
 from bench.rng import generator
-from bench.run import recorded_seconds, walk, with_missing_sources
+from bench.run import walk
 from bench.store import Store
+from bench.todo import recorded_seconds, with_missing_sources
 from bench.train import device as devices
 
 

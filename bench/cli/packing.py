@@ -14,8 +14,9 @@ from bench.graph import Graph, plan
 from bench.pace import Session
 from bench.profiles import Profile
 from bench.project import Project
-from bench.run import left_out, measurable, todo, walk
+from bench.run import walk
 from bench.store import Store
+from bench.todo import left_out, measurable, todo
 from bench.train import device as devices
 
 PACK_SECONDS = 15.0

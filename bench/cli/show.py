@@ -25,8 +25,8 @@ from bench.report.model import Report
 from bench.report.remaining import TO_DO, RowRemaining, State, devices_here, left, remaining, remaining_rows
 from bench.report.render import Format, render
 from bench.report.table import build
-from bench.run import left_out, todo, with_missing_sources
 from bench.store import UNSEALED_RECORDS
+from bench.todo import left_out, todo, with_missing_sources
 
 LEAST_TITLE = 20
 ROW_STATES: tuple[State, ...] = ("done", "diverged", "running", "missing")

@@ -13,7 +13,8 @@ from bench.cli.interrupts import TERMINATED, interruptible, stop
 from bench.cli.output import complain, needs_a_reader
 from bench.cli.progress import duration, tell_left_out, tell_unreadable, title, watcher
 from bench.cli.tables import line
-from bench.cost import Costs, bytes_of, cost_of, training_flops
+from bench.cost import bytes_of, cost_of, training_flops
+from bench.counting import Costs
 from bench.errors import CostError, UsageError
 from bench.executors import estimate as estimates
 from bench.executors.choose import make_executor, num_at_once
@@ -29,9 +30,10 @@ from bench.registry import SETS
 from bench.report.model import Report
 from bench.report.needs import needs
 from bench.report.table import build
-from bench.run import Executor, Summary, left_out, measurable, todo, walk
+from bench.run import Executor, Summary, walk
 from bench.schema import nearest
 from bench.store import Store
+from bench.todo import left_out, measurable, todo
 from bench.train import device as devices
 
 

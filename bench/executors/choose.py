@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench.build import Builder
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import UsageError
 from bench.executors.inline import Inline
 from bench.executors.local import Local

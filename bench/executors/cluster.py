@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench import __version__, registry
 from bench.build import Builder
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import DeviceError, UsageError
 from bench.executors.inline import Inline
 from bench.executors.local import Local

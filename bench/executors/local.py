@@ -8,7 +8,8 @@ import torch
 
 from bench import registry
 from bench.build import Builder, Inputs
-from bench.cost import Costs, images_shown, training_flops
+from bench.cost import images_shown, training_flops
+from bench.counting import Costs
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
 from bench.methods.base import Method

@@ -22,7 +22,7 @@ import torch
 
 from bench import registry
 from bench.build import Builder
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import DeviceError, KdbenchError
 from bench.executors.inline import Inline
 from bench.executors.local import Local

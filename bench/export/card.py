@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.cost import Costs, bytes_of, cost_of
+from bench.cost import bytes_of, cost_of
+from bench.counting import Costs
 from bench.graph import Run
 from bench.recipe import Data, Table
 from bench.record import Record

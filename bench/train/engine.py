@@ -20,7 +20,7 @@ from bench.train import device as devices
 from bench.train.job import Job
 from bench.train.leaves import LeafWeights
 from bench.train.loader import EpochRandomness, reduced
-from bench.train.loop import CapturedLoop, Sums, first_reason
+from bench.train.loop import CapturedLoop, Scheduled, Sums, first_reason
 from bench.train.progress import Coroutine, Progress, Stopped
 from bench.train.results import TEST, Outcome, diverged, network_entries
 from bench.train.teacher_cache import CachedTeacher, LogitsCache
@@ -61,24 +61,6 @@ def train(
     return run.finish()
 
 
-class _Scheduled:
-    """A number of each step, of a whole run on the device: ``now``, a scalar, is that of the step that goes on."""
-
-    def __init__(self, values: Tensor, per_epoch: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.values = values.to(device, dtype)  # (total,)
-        self.epoch = torch.zeros(per_epoch, dtype=dtype, device=device)
-        self.current = torch.zeros(1, dtype=dtype, device=device)
-        self.now = self.current[0]
-
-    def begin_epoch(self, first: int, steps: int) -> None:
-        """Lay out the steps of an epoch, in place."""
-        self.epoch[:steps].copy_(self.values[first : first + steps])
-
-    def take(self, step: Tensor) -> None:
-        """Set ``now`` to that of a step (1,) of the epoch."""
-        torch.index_select(self.epoch, 0, step, out=self.current)
-
-
 class Training:
     """One run in progress: its networks on the device, its sums, its place in the schedule."""
 
@@ -97,8 +79,8 @@ class Training:
         self.rates = torch.from_numpy(stage.schedule.rates(per_epoch))  # (total,) float64, on the host
         shares = torch.arange(self.total, dtype=torch.float64) / self.total
         self.schedule = [
-            _Scheduled(self.rates, per_epoch, torch.float32, job.device),
-            _Scheduled(shares, per_epoch, self.dtype, job.device),
+            Scheduled(self.rates, per_epoch, torch.float32, job.device),
+            Scheduled(shares, per_epoch, self.dtype, job.device),
         ]
         self.lr, self.progress = (own.now for own in self.schedule)
         self.draws: dict[str, Tensor] = {}  # the method's own of this epoch, by name, in the shapes that it gives

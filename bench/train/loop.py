@@ -102,6 +102,24 @@ def _restore(tensors: Iterable[Tensor], kept: list[Tensor]) -> None:
         tensor.copy_(kept[i]) if i < len(kept) else tensor.zero_()
 
 
+class Scheduled:
+    """A number of each step, of a whole run on the device: ``now``, a scalar, is that of the step that goes on."""
+
+    def __init__(self, values: Tensor, per_epoch: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.values = values.to(device, dtype)  # (total,)
+        self.epoch = torch.zeros(per_epoch, dtype=dtype, device=device)
+        self.current = torch.zeros(1, dtype=dtype, device=device)
+        self.now = self.current[0]
+
+    def begin_epoch(self, first: int, steps: int) -> None:
+        """Lay out the steps of an epoch, in place."""
+        self.epoch[:steps].copy_(self.values[first : first + steps])
+
+    def take(self, step: Tensor) -> None:
+        """Set ``now`` to that of a step (1,) of the epoch."""
+        torch.index_select(self.epoch, 0, step, out=self.current)
+
+
 class Sums:
     """Scalars and arrays in float64 on the device, by name, added up over an epoch and read once at its end."""
 

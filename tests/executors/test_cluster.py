@@ -17,7 +17,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'kdbe
 
 from bench import registry
 from bench.build import Builder
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.data.datasets import DatasetInfo
 from bench.errors import UsageError
 from bench.executors import choose, cluster
@@ -26,9 +26,10 @@ from bench.executors.inline import Inline
 from bench.executors.local import Local
 from bench.graph import Run, plan
 from bench.recipe import load
-from bench.run import Summary, todo, walk
+from bench.run import Summary, walk
 from bench.running import running
 from bench.store import Store
+from bench.todo import todo
 from tests.cli.commands import by_name, finish, start, wait_for_checkpoints
 from tests.conftest import TINY
 from tests.told import Told

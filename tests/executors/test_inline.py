@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.build import Builder
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import DataError, DeviceError
 from bench.executors import local, policy
 from bench.executors.inline import Inline
@@ -17,8 +17,9 @@ from bench.executors.local import Local
 from bench.graph import Run, plan
 from bench.recipe import load
 from bench.record import Record
-from bench.run import todo, walk
+from bench.run import walk
 from bench.store import Store
+from bench.todo import todo
 from bench.train import artifacts, device
 from bench.train.progress import Unwatched
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.executors import choose
 from bench.executors.choose import make_executor, num_at_once
 from bench.executors.inline import Inline

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench import registry
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import DataError, DeviceError
 from bench.executors.processes import Processes
 from bench.graph import Run, plan

@@ -14,7 +14,7 @@ import torch
 from bench import recipe
 from bench.build import Builder, Inputs
 from bench.cli.app import main
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.executors.local import Local
 from bench.graph import Graph, Run, plan
 from bench.record import Record

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs, training_cost
+from bench.cost import training_cost
+from bench.counting import Costs
 from bench.errors import RecipeError
 from bench.graph import plan
 from bench.recipe.library import LONGEST_CHAIN, load
-from bench.run import todo
 from bench.store import Store
+from bench.todo import todo
 from tests.handmade import SMALL, changed, library, write
 
 SGD = "sgd: {momentum: 0.9, nesterov: true, weight_decay: 1.0e-4}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.graph import plan
 from bench.recipe import Library, load
 from bench.record import Result

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import RecipeError
 from bench.graph import plan
 from bench.recipe import Library

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.graph import plan
 from bench.report.figures import softened
 from bench.report.model import Report

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs, iterations
+from bench.cost import iterations
+from bench.counting import Costs
 from bench.errors import RecipeError
 from bench.recipe import Library, load
 from bench.report.model import Report

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.recipe import load
 from bench.report.formats.json import PROBABILITIES, SCHEMA, to_json
 from bench.report.formats.json_schema import report_schema

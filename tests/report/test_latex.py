@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.errors import UsageError
 from bench.recipe import load
 from bench.report.formats import tex

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.graph import plan
 from bench.metrics import MeanIoU
 from bench.recipe import Cell, Library, load

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.graph import plan
 from bench.record import Result
 from bench.report.table import build

@@ -11,7 +11,8 @@ from typing import get_args
 
 import pytest
 
-from bench.cost import Cost, Costs
+from bench.cost import Cost
+from bench.counting import Costs
 from bench.errors import UsageError
 from bench.graph import plan
 from bench.recipe import Library, load

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.cost import Costs
+from bench.counting import Costs
 from bench.graph import plan
 from bench.report.render import render
 from bench.report.table import build

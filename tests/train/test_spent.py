@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.cost import count
+from bench.counting import count
 from bench.graph import Run
 from bench.train import artifacts
 from bench.train.engine import Training
