@@ -7,6 +7,7 @@ KDBENCH := $(BIN)/kdbench
 READY := $(VENV)/.ready
 BUDGET ?= 540
 PROFILE ?= smoke
+JOBS ?= 2
 OUT ?= build/gpu
 ROW ?= resnet32-cifar100
 STREAMS ?= 1,4,8,16
@@ -94,17 +95,15 @@ SEEDS_survey-low-resolution := 2
 SMOKE_survey-quantised := bits4
 SMOKE_survey-segmentation := structured
 SMOKE_survey-vid := vid-2
-SMOKE_SOME := $(patsubst SMOKE_%,%,$(filter SMOKE_crd-% SMOKE_ffdwv-% SMOKE_survey-%,$(.VARIABLES)))
 
-# Every row of every other table with seed 1, a few steps each: on synthetic images, or on the real ones with PROFILE=smoke-real.
+# Every row of every other table with seed 1, a few steps each: on synthetic images, or on the real ones with
+# PROFILE=smoke-real. JOBS tables at a time, each in a process with one thread; one waits for a run that another makes.
 smoke: $(READY)
-	@for table in $$($(KDBENCH) list --names); do \
-		case $$table in \
-			$(foreach table,$(SMOKE_SOME),($(table)) rows="$(SMOKE_$(table):%=--row %) $(patsubst %,--seed %,$(or $(SEEDS_$(table)),1))";;) \
-			(*) rows="--seed 1";; \
-		esac; \
-		$(KDBENCH) run $$table $$rows --profile $(PROFILE) $(DATA_OPTION) && $(KDBENCH) report $$table --profile $(PROFILE) || exit; \
-	done
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target $$($(KDBENCH) list --names | sed 's/^/smoke-/')
+
+smoke-%: $(READY)
+	@OMP_NUM_THREADS=1 $(KDBENCH) run $* $(SMOKE_$*:%=--row %) $(patsubst %,--seed %,$(or $(SEEDS_$*),1)) --at-once 1 --wait --profile $(PROFILE) $(DATA_OPTION)
+	@$(KDBENCH) report $* --profile $(PROFILE)
 
 # A training step beside plain PyTorch loops, in turns; minutes. Also written to build/benchmark.json.
 benchmark: $(READY)
