@@ -15,7 +15,11 @@ from bench.recipe.model import STAGE_KEYS
 from bench.schema import NonNegativeInt
 
 REPO = Path(__file__).parents[1]
-RECORDS = [json.loads(path.read_text()) for path in sorted((REPO / "results" / "runs").glob("*.json"))]
+RECORDS = [  # smoke runs leave theirs beside them, which are not committed
+    json.loads(path.read_text())
+    for path in sorted((REPO / "results" / "runs").glob("*.json"))
+    if not path.name.startswith("smoke")
+]
 
 
 def planned(recipes: Path) -> dict[tuple[str, str], str]:
