@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench.build import fresh_networks, images_dtype, make_job, make_network, make_synthesis
-from bench.cost import images_of
+from bench.cost import images_of, steps_per_epoch, steps_taken
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
 from bench.methods.base import Synthesiser
@@ -67,7 +67,7 @@ def at_rate(run: Run, flops: float, tflops: float) -> Estimate:
     if isinstance(stage.method, Synthesiser):
         batches = -(-stage.method.count // stage.schedule.batch)
         return Estimate(seconds / (batches * (stage.schedule.iterations or 1)), seconds)
-    return Estimate(seconds / stage.schedule.steps(-(-images_of(run, "train") // stage.schedule.batch)), seconds)
+    return Estimate(seconds / steps_taken(run), seconds)
 
 
 def _synthesis(run: Run, device: torch.device) -> Estimate:
@@ -95,8 +95,7 @@ def _training(run: Run, device: torch.device) -> Estimate:
         job = replace(job, caches=[LogitsCache(batch, data.crop_padding, data.flip) for _ in teachers])
     training = Training(job)
     step, test = _time_steps(training)
-    per_epoch = -(-images // batch)
-    steps, epochs = run.stage.schedule.steps(per_epoch), run.stage.schedule.num_epochs(per_epoch)
+    steps, epochs = steps_taken(run), run.stage.schedule.num_epochs(steps_per_epoch(run))
     seconds = steps * (step + _filling(training, epochs)) + epochs * test * max(1.0, tests / TEST_BATCH)
     return Estimate(step, seconds)
 

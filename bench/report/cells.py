@@ -152,6 +152,11 @@ def train_cell(row: Row, samples: Samples, metric: Metric) -> Measured | None:
     )
 
 
+def ensemble_values(record: Record, metric: Metric) -> list[float]:
+    """What each of the ensembles of an evaluation comes to, as the metric has it."""
+    return [metric.shown(test_score(entry, metric.recorded.name)) for entry in record.curve]
+
+
 def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Metric) -> Ensemble | None:
     """The ensembles of a row's networks in a plan; None where it plans none."""
     runs = graph.ensembles.get((table, row.name), ())
@@ -162,8 +167,7 @@ def ensemble_cell(graph: Graph, store: Store, table: str, row: Row, metric: Metr
     size = runs[0].ensemble or 1
     if not records:
         return Ensemble(size, published)
-    entries = [entry for record in records for entry in record.curve]
-    values = [metric.shown(test_score(entry, metric.recorded.name)) for entry in entries]
+    values = [value for record in records for value in ensemble_values(record, metric)]
     sd = stdev(values) if len(values) > 1 else None
     return Ensemble(size, published, len(values), fmean(values), sd)
 

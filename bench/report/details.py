@@ -10,7 +10,8 @@ from bench.graph import Graph, Run
 from bench.metrics import Metric
 from bench.profiles import Profile
 from bench.recipe import Row, Table
-from bench.record import Record, Result, test_score
+from bench.record import Record, Result
+from bench.report.cells import ensemble_values
 from bench.report.curves import Curve, quality_curves
 from bench.report.model import Epoch
 from bench.report.remaining import State, state_of
@@ -70,8 +71,7 @@ def ensemble_details(table: Table, row: Row, graph: Graph, store: Store) -> Deta
     for run in runs:
         made = _run_details(table, row, run, store.latest_record(run), state_of(run, store))
         if made.record is not None:
-            scores = [test_score(entry, table.metric.recorded.name) for entry in made.record.curve]
-            made = replace(made, last=table.metric.shown(fmean(scores)), best=None)
+            made = replace(made, last=fmean(ensemble_values(made.record, table.metric)), best=None)
         found.append(made)
     return Details(runs[0].profile, tuple(found), networks=runs[0].ensemble)
 

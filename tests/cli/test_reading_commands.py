@@ -73,7 +73,7 @@ def test_report_without_a_format_is_text(kdbench: Kdbench) -> None:
 def test_a_report_fits_the_columns_that_there_are(kdbench: Kdbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     full = kdbench("report", "efficiency")[1]
-    for columns in (80, 44):
+    for columns in (100, 80, 44):
         monkeypatch.setenv("COLUMNS", str(columns))
         assert max(map(len, kdbench("report", "efficiency")[1].splitlines())) <= columns
         for command in (["coverage"], ["list", "efficiency"], ["list"]):
