@@ -98,10 +98,14 @@ class Store:
         """Take in the records that other processes have written since; of these runs, or of all if none is named."""
         for folder in self.folders:
             paths = self._next_records(folder, runs) if runs else record_files(folder)
-            new = [path for path in paths if path.stem not in self.by_stem]
+            new = [path for path in paths if path.stem not in self.by_stem and self._counts(path)]
             listed = unsealed_records(folder) if new else {}
             for path in new:
                 self._index(read_record(path, listed), path.stem)
+
+    def _counts(self, path: Path) -> bool:
+        """A record of another folder does, unless it only tried out there whether a row runs."""
+        return path.parents[1] == self.root or not path.name.startswith("smoke")
 
     def _next_records(self, folder: Path, runs: Iterable[Run]) -> Iterator[Path]:
         """The records of some runs that are there after those that are known; a folder of thousands is not listed."""

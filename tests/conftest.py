@@ -46,6 +46,12 @@ def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def as_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps and sums are counted as on CUDA, where the host waits for any value, on the CPU too."""
+    monkeypatch.setattr("bench.train.device.is_host", lambda device: False)
+
+
+@pytest.fixture
 def fresh_registry() -> Iterator[None]:
     """The registry without what this test adds, afterwards."""
     with registry_restored():

@@ -94,6 +94,21 @@ def test_shipped_records_count_and_are_never_written_to(alone: Path) -> None:
     assert not (alone / "results" / "runs" / f"{run.id}.json").exists()
 
 
+def test_what_only_tried_a_row_out_elsewhere_is_no_record_here(alone: Path) -> None:
+    shipped = alone / "shipped"
+    write(alone, TINY)
+    library = Project.find().library()
+    for profile in ("smoke", "smoke-real"):
+        run = plan(library, ["tiny"], profile, rows=["vanilla"], seeds=[1]).rows["tiny", "vanilla"][1]
+        Store(shipped).add(record(run))
+        assert Store(shipped).current_record(run) is not None
+        store = Store(alone / "results", shipped)
+        assert store.current_record(run) is None
+        store.refresh(run)
+        assert store.current_record(run) is None
+        assert store.replica(run) == 1
+
+
 def test_shipped_costs_are_looked_up_and_not_copied(alone: Path) -> None:
     costs = Project.find().costs()
     net = MLP(hidden=32)

@@ -152,6 +152,7 @@ def test_every_method_is_among_them() -> None:
 
 
 @pytest.mark.parametrize("name", STEPS)
+@pytest.mark.usefixtures("as_on_a_device")
 def test_no_value_of_a_step_comes_back_to_the_host(name: str) -> None:
     case = STEPS[name]
     method, update = case.method, case.update

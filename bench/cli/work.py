@@ -216,7 +216,7 @@ def estimate(
     print(line(f"profile {profile} {where}: {len(runs)} runs to train"))
     total, flops, times = 0.0, 0, {run.key: 0.0 for run in runs}  # evaluations of ensembles take moments
     print(f"{'runs':>4}  {'ms a step':>9}  {'a run':>9}  {'all runs':>9}  {'FLOPs a run':>11}  what")
-    for what, own in estimates.workloads(runs).items():
+    for what, own in estimates.workloads(runs):
         each = training_flops(own[0], costs) or 0
         one = estimates.at_rate(own[0], each, tflops) if tflops else estimates.estimate(own[0], device)
         times |= {run.key: one.seconds for run in own}

@@ -15,6 +15,7 @@ from bench.cost import images_of, steps_per_epoch, steps_taken
 from bench.executors.policy import should_cache_teacher
 from bench.graph import Run
 from bench.methods.base import Synthesiser
+from bench.networks.base import Network
 from bench.registry import SETS
 from bench.rng import generator
 from bench.train.engine import TEST_BATCH, Training
@@ -35,8 +36,8 @@ class Estimate:
     seconds: float
 
 
-def workloads(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Runs that cost the same, together: all that differs is the seed, the soft labels or the rates.
+def workloads(runs: Iterable[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs that cost the same, together, and what they do: all that differs is the seed, the soft labels or the rates.
 
     Evaluations of ensembles, which take moments, are left out.
     """
@@ -45,15 +46,30 @@ def workloads(runs: Iterable[Run]) -> dict[str, list[Run]]:
         teachers = [teacher.recipe["networks"] for teacher in run.teachers]
         same = {key: run.recipe[key] for key in ("networks", "update", "precision")}
         shape = {"batch": run.stage.schedule.batch, "set": run.stage.data.set, "method": run.stage.method.name}
-        groups.setdefault(json.dumps([same, shape, teachers], sort_keys=True), []).append(run)
-    return {_title(own[0]): own for own in groups.values()}
+        groups.setdefault(json.dumps([same, shape, teachers, _length(run)], sort_keys=True), []).append(run)
+    return [(_title(own[0]), own) for own in groups.values()]
+
+
+def _length(run: Run) -> tuple[int, int, int]:
+    """Steps, passes over the test images and how many these are; of a synthesis its iterations, images and none."""
+    stage = run.stage
+    if isinstance(stage.method, Synthesiser):
+        return stage.schedule.iterations or 0, stage.method.count, 0
+    return steps_taken(run), stage.schedule.num_epochs(steps_per_epoch(run)), images_of(run, "test")
 
 
 def _title(run: Run) -> str:
-    stage = run.stage
-    networks = stage.networks or run.teachers[0].stage.networks[:1]
-    named = " + ".join("-".join(map(str, (n.name, *n.params.values()))) for n in networks)
-    return f"{stage.method.name} {named} on {stage.data.set}, {stage.precision}, batch {stage.schedule.batch}"
+    stage, (length, *_) = run.stage, _length(run)
+    made = run.kind == "synthesise"
+    teachers = [network for teacher in run.teachers for network in teacher.stage.networks[:1]]
+    named = _named(teachers if made else stage.networks)
+    taught = f" from {_named(teachers)}" if teachers and not made else ""
+    what = f"{stage.method.name} {named}{taught} on {stage.data.set}"
+    return f"{what}, {stage.precision}, batch {stage.schedule.batch}, {length:,} {'iterations' if made else 'steps'}"
+
+
+def _named(networks: Iterable[Network]) -> str:
+    return " + ".join("-".join(map(str, (network.name, *network.params.values()))) for network in networks)
 
 
 def estimate(run: Run, device: torch.device) -> Estimate:

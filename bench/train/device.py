@@ -52,6 +52,11 @@ def computes_bf16(device: torch.device) -> bool:
     return bool(_cpu().get("amx_bf16") or _cpu().get("avx512_bf16"))
 
 
+def is_host(device: torch.device) -> bool:
+    """Whether a tensor's values can be read without waiting: what the host counts itself is then no operation."""
+    return device.type == "cpu"
+
+
 def precision(asked: str, device: torch.device) -> str:
     """The precision that a recipe's field reaches on a device; ``auto`` is bfloat16 only where it is native."""
     if asked == "auto":

@@ -20,9 +20,10 @@ from bench.train import device as devices
 from bench.train.job import Job
 from bench.train.leaves import LeafWeights
 from bench.train.loader import EpochRandomness, reduced
-from bench.train.loop import CapturedLoop, Scheduled, Sums, first_reason
+from bench.train.loop import CapturedLoop, Places, Scheduled, first_reason
 from bench.train.progress import Coroutine, Progress, Stopped
 from bench.train.results import TEST, Outcome, diverged, network_entries
+from bench.train.sums import make_sums
 from bench.train.teacher_cache import CachedTeacher, LogitsCache
 from bench.train.updates import UPDATES
 
@@ -72,7 +73,9 @@ class Training:
             devices.cast_frozen_(teacher.eval().requires_grad_(False), job.precision)
         self.teacher_buffers = [b.clone() for t in job.teachers for b in t.buffers()]
 
-        self.train_loop = CapturedLoop(self._train_batch, len(job.train), stage.schedule.batch, job.device)
+        self.train_loop = CapturedLoop(
+            self._train_batch, len(job.train), stage.schedule.batch, job.device, on_host=devices.is_host(job.device)
+        )
         self.test_loop = CapturedLoop(self._test_batch, len(job.test), min(TEST_BATCH, len(job.test)), job.device)
         per_epoch = len(self.train_loop)
         self.total, self.epochs = stage.schedule.steps(per_epoch), stage.schedule.num_epochs(per_epoch)
@@ -102,7 +105,7 @@ class Training:
         frozen = self.teachers if job.caches else ()
         self.cached = [self._cached(*teacher, own) for teacher, own in zip(frozen, job.caches, strict=True)]
 
-        self.sums = Sums(job.device)
+        self.sums = make_sums(job.device)
         self.metrics = measured(stage.metric)
         shape = len(job.test), job.test.labels_each, job.setup.classes
         self.logits = [torch.zeros(shape, dtype=torch.float16, device=job.device) for _ in job.networks]
@@ -125,10 +128,10 @@ class Training:
             min(batch, len(self.job.train)),
         )
 
-    # One batch: no value comes back to the host here.
+    # One batch: no value comes back to the host here, where that is not the device.
 
-    def _train_batch(self, positions: Tensor) -> None:
-        job, (batch, whole) = self.job, self._batch(positions)
+    def _train_batch(self, places: Places) -> None:
+        job, (batch, whole) = self.job, self._batch(places)
         teachers = self._taught(batch, whole)
 
         def outputs(students: Sequence[Output]) -> Outputs:
@@ -137,8 +140,8 @@ class Training:
         def loss(k: int, students: Sequence[Output]) -> Tensor:
             terms = job.method.loss(k, batch, outputs(students))
             for name, term in terms.items():
-                self.sums.add(f"{k}.{name}", term.detach(), len(batch.labels))
-            self.sums.add(f"{k}.hits", (students[k].logits.argmax(1) == batch.labels).sum())
+                self.sums.add(f"{k}.{name}", term, len(batch.labels))
+            self.sums.hits(f"{k}.hits", students[k].logits, batch.labels)
             first, *others = terms.values()
             return torch.stack([first, *others]).sum() if others else first
 
@@ -149,12 +152,12 @@ class Training:
             with torch.no_grad():
                 job.method.after_step(batch, outputs(students))
 
-    def _batch(self, positions: Tensor) -> tuple[Batch, Tensor]:
-        """What stands at positions of the epoch's order, as the students see it, and the images (B, C, H, W) whole.
+    def _batch(self, places: Places) -> tuple[Batch, Tensor]:
+        """What stands at places of the epoch's order, as the students see it, and the images (B, C, H, W) whole.
 
         Also sets the rate and the progress of their step.
         """
-        images, labels, indices = self.job.train.batch(positions)
+        images, labels, indices = self.job.train.batch(places)
         for own in self.schedule:
             own.take(self.train_loop.step)
         seen = reduced(images, self.job.stage.data.resolution)
@@ -174,12 +177,12 @@ class Training:
         return Output(by_label(output.logits), output.features)
 
     @torch.no_grad()
-    def _test_batch(self, positions: Tensor) -> None:
-        whole, labels, _ = self.job.test.batch(positions)
+    def _test_batch(self, places: Tensor) -> None:
+        whole, labels, _ = self.job.test.batch(places)
         images = reduced(whole, self.job.stage.data.resolution)
         for k, network in enumerate(self.job.networks):
             logits = self._forward(network, images).logits
-            self.logits[k].index_copy_(0, positions, logits.to(torch.float16).view(-1, *self.logits[k].shape[1:]))
+            self.logits[k].index_copy_(0, places, logits.to(torch.float16).view(-1, *self.logits[k].shape[1:]))
             for metric in self.metrics:
                 for name, count in metric.counts(logits, labels).items():
                     self.sums.add(f"{k}.{TEST}{metric.name}.{name}", count)
@@ -267,7 +270,7 @@ class Training:
         yield from self._tensors().values()
         for leaves in self.leaves.values():
             yield from leaves.tensors
-        yield from self.sums.totals.values()
+        yield from self.sums.tensors
 
     def count(self) -> None:
         """What an image costs in a training step, and each cached teacher for one: FLOPs really spent."""

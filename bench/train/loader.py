@@ -73,7 +73,7 @@ class DeviceLoader:
         self.size, self.dtype, self.padding = images.shape[1], dtype, data.crop_padding if augment else 0
         self.augments = augment and (self.padding > 0 or data.flip)
         self.padded = pad(torch.from_numpy(images).to(device), self.padding, data.padding_mode)
-        self.labels = labels
+        self.labels, self.labels_each = labels, int(np.prod(labels.shape[1:]))  # of an image: one, or one a pixel
         # (N, H, W, 1) as the images are, where each pixel has a label; else each image's is with the order.
         self.maps: Tensor | None = None
         if labels.ndim > 1:
@@ -96,11 +96,6 @@ class DeviceLoader:
         """Number of images."""
         return len(self.labels)
 
-    @property
-    def labels_each(self) -> int:
-        """Labels of an image: one, or one a pixel."""
-        return int(np.prod(self.labels.shape[1:]))
-
     def begin_epoch(self, randomness: EpochRandomness) -> None:
         """Take the order and the augmentation of an epoch, copied to the device at once."""
         order, flip = randomness.order, randomness.flip
@@ -111,14 +106,15 @@ class DeviceLoader:
         rows = np.stack([order, labels, source, randomness.top, left])
         upload_(self.epoch, torch.from_numpy(rows))
 
-    def batch(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What stands at places (B,) of the epoch's order.
+    def batch(self, places: Tensor | slice) -> tuple[Tensor, Tensor, Tensor]:
+        """What stands at places of the epoch's order: (B,) int64 on the device, or a slice.
 
         Returns:
             images (B, C, H, W), normalised, in channels_last memory; their labels (B,), or those of their pixels one
             after the other (B * H * W,); and their indices (B,).
         """
-        indices, labels = self.places.index_select(1, positions).unbind()
+        at = self.places[:, places] if isinstance(places, slice) else self.places.index_select(1, places)
+        indices, labels = at.unbind()
         if self.maps is not None:
             labels = self._views(self.maps, indices).reshape(-1)
         return self.images(indices), labels, indices

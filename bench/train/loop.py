@@ -1,28 +1,32 @@
-"""A loop over a set that never waits for the host, and what it adds up on the device; on CUDA each batch is a graph."""
+"""A loop over a set that never waits for the device; on CUDA each batch is a graph."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 WARM_UP = 3
 
+Places = Tensor | slice
+"""Where a batch stands in the order of a pass: (B,) int64 on the device, or a slice, counted on the host."""
+
 
 class CapturedLoop:
-    """Calls ``body(positions)`` for the positions 0 ... n-1, a batch at a time.
+    """Calls ``body(places)`` for the places 0 ... n-1, a batch at a time.
 
-    ``positions``, (B,) int64, and ``step`` are counted on the device, so that the same captured graph serves every
-    batch. The eager path is the reference: it runs the same body.
+    They and ``step`` are counted on the device, so that the same captured graph serves every batch; ``on_host`` counts
+    on the host, where that takes no operation. The eager path is the reference: it runs the same body.
     """
 
-    def __init__(self, body: Callable[[Tensor], None], n: int, batch: int, device: torch.device) -> None:
+    def __init__(
+        self, body: Callable[[Any], None], n: int, batch: int, device: torch.device, *, on_host: bool = False
+    ) -> None:
         self.body, self.n, self.batch, self.device = body, n, batch, device
         self.sizes = sorted({min(batch, n), n % batch or batch}, reverse=True)  # of batches: the last may be smaller
-        self.offsets = {size: torch.arange(size, device=device) for size in self.sizes}  # of positions from the first
-        self.step = torch.zeros(1, dtype=torch.int64, device=device)  # the number of the next batch in its pass
+        self.offsets = {size: torch.arange(size, device=device) for size in self.sizes}  # of places from the first
+        # The number of the next batch in its pass: (1,) int64, or one on the host.
+        self.step: Tensor | int = 0 if on_host else torch.zeros(1, dtype=torch.int64, device=device)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images in a batch
 
     def __len__(self) -> int:
@@ -36,7 +40,7 @@ class CapturedLoop:
 
     def steps(self, steps: int, first: int = 0) -> Iterator[int]:
         """The same one by one, where the ``first`` few need not be launched: the number over so far."""
-        self.step.fill_(first)
+        self._begin_at(first)
         for step in range(first, steps):
             self._launch(min(self.batch, self.n - step * self.batch))
             yield step + 1
@@ -67,7 +71,7 @@ class CapturedLoop:
 
         kept = [tensor.clone() for tensor in state()]
         with FlopCounterMode(display=False) as counter:
-            self.step.zero_()
+            self._begin_at(0)
             self._run(min(self.batch, self.n))
         _restore(state(), kept)
         return int(counter.get_total_flops())
@@ -78,7 +82,7 @@ class CapturedLoop:
         try:
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP):
-                    self.step.zero_()
+                    self._begin_at(0)
                     self._run(size)
         finally:
             torch.cuda.current_stream(self.device).wait_stream(stream)
@@ -90,8 +94,17 @@ class CapturedLoop:
         else:
             self._run(size)
 
+    def _begin_at(self, step: int) -> None:
+        if isinstance(self.step, Tensor):
+            self.step.fill_(step)
+        else:
+            self.step = step
+
     def _run(self, size: int) -> None:
-        self.body(torch.add(self.offsets[size], self.step, alpha=self.batch))
+        if isinstance(self.step, Tensor):
+            self.body(torch.add(self.offsets[size], self.step, alpha=self.batch))
+        else:
+            self.body(slice(self.step * self.batch, self.step * self.batch + size))
         self.step += 1
 
 
@@ -110,46 +123,20 @@ class Scheduled:
         self.epoch = torch.zeros(per_epoch, dtype=dtype, device=device)
         self.current = torch.zeros(1, dtype=dtype, device=device)
         self.now = self.current[0]
+        # The same memory, where the host can write to it.
+        self.on_host = (self.epoch.numpy(), self.current.numpy()) if device.type == "cpu" else None
 
     def begin_epoch(self, first: int, steps: int) -> None:
         """Lay out the steps of an epoch, in place."""
         self.epoch[:steps].copy_(self.values[first : first + steps])
 
-    def take(self, step: Tensor) -> None:
-        """Set ``now`` to that of a step (1,) of the epoch."""
-        torch.index_select(self.epoch, 0, step, out=self.current)
-
-
-class Sums:
-    """Scalars and arrays in float64 on the device, by name, added up over an epoch and read once at its end."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.totals: dict[str, Tensor] = {}
-
-    def add(self, name: str, value: Tensor, times: int = 1) -> None:
-        """Add a value so many times, of the same shape each time; the first one makes the sum."""
-        total = self.totals.get(name)
-        if total is None:
-            total = self.totals[name] = torch.zeros(value.shape, dtype=torch.float64, device=self.device)
-        total.add_(value, alpha=times)
-
-    def zero(self) -> None:
-        """Begin again."""
-        for total in self.totals.values():
-            total.zero_()
-
-    def restore(self, values: Mapping[str, Any]) -> None:
-        """Go on from what was read before, as lists where it is no scalar; all sums are zero."""
-        for name, value in values.items():
-            self.add(name, torch.tensor(value, dtype=torch.float64, device=self.device))
-
-    def read(self) -> dict[str, NDArray[np.float64]]:
-        """All of them, in one copy to the host: it waits for the device."""
-        shapes = {name: total.shape for name, total in self.totals.items()}
-        flat = torch.cat([total.reshape(-1) for total in self.totals.values()]).cpu()
-        each = torch.split(flat, [shape.numel() for shape in shapes.values()])
-        return {name: own.reshape(shapes[name]).numpy() for name, own in zip(shapes, each, strict=True)}
+    def take(self, step: Tensor | int) -> None:
+        """Set ``now`` to that of a step of the epoch: (1,) int64, or a number on the host, if that is the device."""
+        if isinstance(step, Tensor):
+            torch.index_select(self.epoch, 0, step, out=self.current)
+        elif self.on_host:
+            epoch, current = self.on_host
+            current[0] = epoch[step]
 
 
 def first_reason(error: BaseException) -> str:

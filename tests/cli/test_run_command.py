@@ -181,7 +181,7 @@ def test_an_estimate_fits_the_columns_that_there_are(project, kdbench, monkeypat
     # What is trained goes on below itself, and no word is broken.
     more = lines[lines.index(header) + 2]
     assert more.startswith(" " * header.index("what"))
-    assert more.split()[0] in {"on", "auto,", "float32,", "batch"} or "-" in more.split()[0]
+    assert more.split()[0] in {"on", "auto,", "float32,", "batch", "from"} or "-" in more.split()[0]
 
 
 def test_an_estimate_for_a_device_that_is_not_here_times_nothing(project, kdbench, monkeypatch):

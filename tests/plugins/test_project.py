@@ -81,6 +81,7 @@ def test_a_record_says_which_plug_in_it_rests_on(graph: Graph, local: Local) -> 
 
 
 @pytest.mark.parametrize("row", ROWS)
+@pytest.mark.usefixtures("as_on_a_device")
 def test_a_step_reads_nothing_back_and_its_state_is_all_in_the_checkpoint(
     row: str, graph: Graph, local: Local, tmp_path: Path
 ) -> None:

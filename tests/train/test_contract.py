@@ -120,6 +120,7 @@ def test_stopped_and_resumed_is_bit_identical(run, tmp_path):
     torch.testing.assert_close(made.parts.state_dict(), whole.parts.state_dict(), rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures("as_on_a_device")
 def test_no_value_comes_back_to_the_host(run, tmp_path):
     training = Training(everything(run, tmp_path, precision="float32"))
     training.begin(0, 1)

@@ -191,6 +191,16 @@ def test_a_teacher_that_moves_is_noticed(runs, tmp_path):
         train(made, Told(after=move))
 
 
+@pytest.mark.parametrize("row", ["vanilla", "kd", "dml"])
+def test_counting_on_the_host_or_on_the_device_gives_the_same_bits(runs, tmp_path, row, request):
+    on_host = train(job(runs[row], tmp_path / "host", precision="float32"))
+    request.getfixturevalue("as_on_a_device")
+    on_device = train(job(runs[row], tmp_path / "device", precision="float32"))
+    assert all(torch.equal(own, on_device.tensors[name]) for name, own in on_host.tensors.items())
+    assert [line["networks"] for line in on_host.curve] == [line["networks"] for line in on_device.curve]
+    assert on_host.step_flops == on_device.step_flops
+
+
 def test_seeds_are_paired_across_methods(runs):
     first = {row: fresh_networks(run)[0].state_dict() for row, run in runs.items()}
     for name, value in first["vanilla"].items():

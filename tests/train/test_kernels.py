@@ -89,6 +89,7 @@ def kernels_of_a_step(row: str, monkeypatch: pytest.MonkeyPatch, *, fused: bool,
 @pytest.mark.parametrize(
     ("row", "convolutions", "most"), [("resnet32-cifar100", 33, 285), ("resnet110-cifar100", 111, 880)]
 )
+@pytest.mark.usefixtures("as_on_a_device")
 def test_kernels_of_a_training_step(row: str, convolutions: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = kernels_of_a_step(row, monkeypatch, fused=False, leaves=False)
     now = kernels_of_a_step(row, monkeypatch, fused=True, leaves=True)

@@ -56,6 +56,14 @@ def test_normalised_once_or_in_every_step_is_the_same(dtype, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(*both, strict=True))
 
 
+@pytest.mark.parametrize("padding", [0, 2])
+def test_places_are_a_slice_or_a_tensor(padding):
+    loader = loader_of(random_images(9, 8, 8, 3), crop_padding=padding, flip=padding > 0)
+    loader.begin_epoch(EpochRandomness.draw(1, 0, 9, padding, padding > 0))
+    both = [loader.batch(places) for places in (slice(3, 8), torch.arange(3, 8))]
+    assert all(torch.equal(a, b) for a, b in zip(*both, strict=True))
+
+
 def test_padding_of_images_that_are_not_square():
     images = random_images(2, 5, 9, 2)
     for mode in ("constant", "reflect"):

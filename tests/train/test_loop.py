@@ -50,6 +50,23 @@ def test_batches_are_launched_one_by_one() -> None:
     assert [(step, len(seen)) for step in loop.steps(3)] == [(1, 1), (2, 2), (3, 3)]
 
 
+@given(n=st.integers(1, 50), batch=st.integers(1, 60), first=st.integers(0, 3))
+def test_slices_that_are_counted_on_the_host_are_the_same_places(n: int, batch: int, first: int) -> None:
+    loop, seen = recorded(n, batch)
+    slices: list[slice] = []
+    numbers: list[int] = []
+
+    def body(places: slice) -> None:
+        slices.append(places)
+        numbers.append(on_host.step)
+
+    on_host = CapturedLoop(body, n, batch, CPU, on_host=True)
+    first = min(first, len(loop))
+    assert [*on_host.steps(len(loop), first)] == [*loop.steps(len(loop), first)]
+    assert [[*range(n)][own] for own in slices] == seen
+    assert numbers == [*range(first, len(loop))]
+
+
 def test_the_steps_of_a_pass_are_counted_on_the_device() -> None:
     steps: list[int] = []
     loop = CapturedLoop(lambda positions: steps.append(loop.step.item()), 7, 3, CPU)

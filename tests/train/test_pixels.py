@@ -144,6 +144,7 @@ def test_a_record_has_its_scores_and_comes_back(runs: dict[str, Run], tmp_path: 
     assert "scores" not in to_json(handmade.record(run))
 
 
+@pytest.mark.usefixtures("as_on_a_device")
 def test_no_value_of_an_evaluation_comes_back_to_the_host(runs: dict[str, Run], tmp_path: Path) -> None:
     training = Training(job(runs["structured"], tmp_path))
     training.begin(0, 1)

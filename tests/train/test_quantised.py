@@ -106,6 +106,7 @@ def test_rounded_leaves_are_those_of_the_quantised_weights(runs, tmp_path, monke
 
 
 @pytest.mark.parametrize("quantiser", QUANTISERS)
+@pytest.mark.usefixtures("as_on_a_device")
 def test_no_value_of_a_step_comes_back_to_the_host(runs, tmp_path, quantiser) -> None:
     training = Training(job(runs["vanilla"], tmp_path, weights=(quantiser,)))
     training.begin(0, 1)
