@@ -82,8 +82,9 @@ def test_a_step_of_every_row(name: str, tmp_path: Path) -> None:
     before, taught = copied(networks), copied(teachers)
     step.begin(0, 1)
     step.train_loop.run(1)
-    assert step.sums.totals
-    assert all(total.isfinite() for total in step.sums.totals.values())
+    totals = step.sums.read()
+    assert totals
+    assert all(np.isfinite(total) for total in totals.values())
     for network, old in zip(networks, before, strict=True):
         # Only a stage before the last may leave something as it was: what its loss does not reach.
         untouched = {key for key, parameter in network.named_parameters() if parameter.grad is None}
@@ -109,8 +110,10 @@ def test_images_that_are_in_bfloat16_already_give_every_kind_of_network_the_same
         step = training(run, teachers, tmp_path, "bfloat16", dtype)
         step.begin(0, 1)
         step.train_loop.run(1)
-        after.append(([*step.sums.totals.values()], copied(list(step.job.networks))))
-    torch.testing.assert_close(*after, rtol=0, atol=0)
+        after.append((step.sums.read(), copied(list(step.job.networks))))
+    (sums, networks), (their_sums, their_networks) = after
+    assert sums == their_sums
+    torch.testing.assert_close(networks, their_networks, rtol=0, atol=0)
 
 
 def test_images_that_are_reduced_to_fewer_pixels_stay_in_float32() -> None:

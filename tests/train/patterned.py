@@ -78,9 +78,9 @@ def losses_of(training: Training) -> dict[str, list[float]]:
         training.begin(step, 1)
         training.mode(training=True)
         training.train_loop.run(1)
-        for name, value in training.sums.totals.items():
+        for name, value in training.sums.read().items():
             if not name.endswith(".hits"):
-                losses.setdefault(name, []).append(value.item() / IMAGES)
+                losses.setdefault(name, []).append(float(value) / IMAGES)
     return losses
 
 

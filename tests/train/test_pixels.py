@@ -103,7 +103,7 @@ def test_a_loss_is_the_mean_over_the_pixels(runs: dict[str, Run], tmp_path: Path
     training.mode(training=True)
     training.train_loop.run(1)
     shown = 4 * SIZE * SIZE
-    terms = {name: total.item() / shown for name, total in training.sums.totals.items() if "hits" not in name}
+    terms = {name: total.item() / shown for name, total in training.sums.read().items() if "hits" not in name}
     assert terms == {"0.ce": pytest.approx(ce.item()), "0.kd": pytest.approx(kl.item())}
     assert isinstance(made.method, KD)
 
