@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.train import device as devices
+
 WARM_UP = 3
 
 Places = Tensor | slice
@@ -124,7 +126,7 @@ class Scheduled:
         self.current = torch.zeros(1, dtype=dtype, device=device)
         self.now = self.current[0]
         # The same memory, where the host can write to it.
-        self.on_host = (self.epoch.numpy(), self.current.numpy()) if device.type == "cpu" else None
+        self.on_host = (self.epoch.numpy(), self.current.numpy()) if devices.is_host(device) else None
 
     def begin_epoch(self, first: int, steps: int) -> None:
         """Lay out the steps of an epoch, in place."""
