@@ -47,7 +47,9 @@ class SGD(Optimizer):
         """A zero momentum buffer gives the same first step as PyTorch's missing one (0 · momentum + gradient)."""
         import torch
 
-        optimizer = torch.optim.SGD(
+        from bench.fused_steps import FusedSGD
+
+        optimizer = FusedSGD(
             parameters,
             lr=lr,
             momentum=self.momentum,
@@ -82,7 +84,9 @@ class Adam(Optimizer):
         """Both means begin at zero, as PyTorch's do."""
         import torch
 
-        optimizer = torch.optim.Adam(
+        from bench.fused_steps import FusedAdam
+
+        optimizer = FusedAdam(
             parameters,
             lr=lr,
             betas=(self.beta1, self.beta2),

@@ -68,6 +68,38 @@ def test_the_first_step_is_exactly_that_of_pytorch(
     assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        *(
+            (SGD(m, n, d), lambda p, lr, m=m, n=n, d=d: torch.optim.SGD(p, lr, m, 0.0, d, n, fused=True))
+            for m, n, d in KINDS
+        ),
+        *(
+            (Adam(0.9, 0.999, 1e-8, d), lambda p, lr, d=d: torch.optim.Adam(p, lr, weight_decay=d, fused=True))
+            for d in (0.0, 1e-2)
+        ),
+    ],
+)
+def test_every_step_has_the_bits_of_pytorch_s_own_fused_one(ours, theirs, dtype: torch.dtype) -> None:
+    draws, lr, told = torch.Generator().manual_seed(0), torch.tensor(0.1), []
+    both = [[nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in ((3, 5), (7,), (2, 2))] for _ in range(2)]
+    optimizers = [ours.build(both[0], lr), theirs(both[1], lr)]
+    optimizers[0].register_step_post_hook(lambda *_: told.append(1))
+    # Some steps leave parameters out; one has no gradient at all.
+    for step, with_gradients in enumerate([(0, 1, 2), (0, 1), (1,), (), (0, 1, 2), (0, 2)], 1):
+        lr.fill_(0.1 / step)
+        for i in range(3):
+            gradient = torch.randn(both[0][i].shape, generator=draws, dtype=dtype)
+            for parameters in both:
+                parameters[i].grad = gradient.clone() if i in with_gradients else None
+        for optimizer in optimizers:
+            optimizer.step()
+        assert all(torch.equal(a, b) for a, b in zip(*both, strict=True)), step
+    assert len(told) == 6  # rounded and quantised weights hang on to the steps
+
+
 def test_the_state_is_there_before_the_first_step() -> None:
     # A checkpoint restores into it, and a captured step must find it.
     parameter = nn.Parameter(torch.ones(3))

@@ -140,7 +140,10 @@ def ready(training: Training, task: Task) -> Steps:
 
 
 class _Loop:
-    """The update of a plain script, in float32, NCHW and PyTorch's own optimiser; or ``tuned``, as kdbench's are."""
+    """The update of a plain script, with PyTorch's own optimiser, in float32 and NCHW.
+
+    ``tuned``, it has kdbench's precision and layout, and the optimiser is fused.
+    """
 
     def __init__(self, task: Task, *, tuned: bool) -> None:
         self.device, self.precision = task.device, task.precision if tuned else "float32"
@@ -150,12 +153,9 @@ class _Loop:
             for network in (*fresh_networks(task.run), *task.teachers())
         )
         stage = task.run.stage
-        if tuned:
-            rate = torch.tensor(stage.schedule.lr, device=task.device)
-            self.optimizer = stage.optimizer.build(self.student.parameters(), rate)
-        else:
-            plain = _OPTIMIZERS[stage.optimizer.name]
-            self.optimizer = plain(self.student.parameters(), stage.schedule.lr, **stage.optimizer.params)
+        optimizer = _OPTIMIZERS[stage.optimizer.name]
+        options = stage.optimizer.params | ({"fused": True} if tuned else {})
+        self.optimizer = optimizer([*self.student.parameters()], stage.schedule.lr, **options)
         self.temperature: float = stage.method.params.get("temperature", 1.0)
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,8 +178,11 @@ class _Loop:
             return logits
 
 
-def _adam(parameters: Any, lr: float, *, beta1: float, beta2: float, **others: Any) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, lr, (beta1, beta2), **others)
+def _adam(
+    parameters: list[nn.Parameter], lr: float, *, beta1: float, beta2: float, fused: bool | None = None, **others: Any
+) -> torch.optim.Optimizer:
+    replayed = bool(fused) and parameters[0].is_cuda
+    return torch.optim.Adam(parameters, lr, (beta1, beta2), fused=fused, capturable=replayed, **others)
 
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": _adam}

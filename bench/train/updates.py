@@ -49,7 +49,7 @@ def joint(
     """One loss, the sum over the networks; gradients flow into the peers too."""
     outputs = [forward(network) for network in networks]
     for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
+        _forget_gradients(optimizer)
     _backward(torch.stack([loss(k, outputs) for k in range(len(networks))]).sum())
     for optimizer in optimizers:
         optimizer.step()
@@ -81,9 +81,16 @@ def _detached(output: Output) -> Output:
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
+    _forget_gradients(optimizer)
     _backward(loss)
     optimizer.step()
+
+
+def _forget_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """As its ``zero_grad`` does, which takes ten times as long where parameters are few."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 def _backward(loss: Tensor) -> None:
