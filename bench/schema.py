@@ -294,7 +294,7 @@ def _plain(node: Node) -> Any:
     if not node.tag.endswith((":int", ":float", ":bool", ":null")):
         return node.value
     try:
-        return yaml.SafeLoader("").construct_object(node)
+        return yaml.constructor.SafeConstructor().construct_object(node)
     except (ValueError, LookupError):  # "!!int x"
         return node.value
 
