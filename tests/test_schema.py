@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import RecipeError
-from bench.schema import Check, Fraction, Positive, PositiveInt, compose, entries, nearest, read
+from bench.nodes import compose
+from bench.schema import Check, Fraction, Positive, PositiveInt, entries, nearest, read
 
 
 @dataclass(frozen=True)

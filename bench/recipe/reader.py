@@ -12,6 +12,7 @@ from bench.errors import RecipeError, UnknownComponent
 from bench.methods.base import Method, Synthesiser
 from bench.metrics import Metric
 from bench.networks.base import Network
+from bench.nodes import compose
 from bench.quantisers import Quantiser
 from bench.recipe import blocks, checks
 from bench.recipe.model import (
@@ -48,7 +49,7 @@ NEEDED_TABLE_KEYS = ("table", "title", "paper", "metric", "columns", "grouped_by
 
 def read_table(path: Path, shown: str) -> Table:
     """Read and check one file; references to other rows are checked once all tables are there."""
-    root = schema.compose(path, shown)
+    root = compose(path, shown)
     nodes = entries(root, "table")
     schema.require(nodes, TABLE_KEYS, NEEDED_TABLE_KEYS, root, "table")
     reader = _Reader(nodes, path, shown)

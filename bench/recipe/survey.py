@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.schema import compose, entries, fill
+from bench.nodes import compose
+from bench.schema import entries, fill
 
 
 @dataclass(frozen=True)
