@@ -4,6 +4,7 @@ PyTorch sorts all tensors by device and type before each step, which for a small
 Here all are of one device and one type.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,13 @@ import torch
 from torch import Tensor
 
 
-class FusedSGD(torch.optim.SGD):
+class _WithoutDynamo(torch.optim.Optimizer):
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """PyTorch's, without importing all of torch.compile, for a second or two, to be left alone by it."""
+        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
+
+
+class FusedSGD(_WithoutDynamo, torch.optim.SGD):
     """:class:`torch.optim.SGD`, whose momentum buffers are there before its first step, unless momentum is zero."""
 
     @torch.no_grad()
@@ -33,7 +40,7 @@ class FusedSGD(torch.optim.SGD):
             )
 
 
-class FusedAdam(torch.optim.Adam):
+class FusedAdam(_WithoutDynamo, torch.optim.Adam):
     """:class:`torch.optim.Adam`, whose means and numbers of steps are there before its first step."""
 
     @torch.no_grad()

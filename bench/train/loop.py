@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.train import device as devices
+from bench.train.flops import FlopCounter
 
 WARM_UP = 3
 
@@ -69,14 +70,12 @@ class CapturedLoop:
 
         Of the backward pass only what is really computed counts. ``state`` is as for :meth:`capture`.
         """
-        from torch.utils.flop_counter import FlopCounterMode
-
-        kept = [tensor.clone() for tensor in state()]
-        with FlopCounterMode(display=False) as counter:
+        kept, counter = [tensor.clone() for tensor in state()], FlopCounter()
+        with counter:
             self._begin_at(0)
             self._run(min(self.batch, self.n))
         _restore(state(), kept)
-        return int(counter.get_total_flops())
+        return counter.total
 
     def _warm_up(self, size: int, state: Callable[[], Iterable[Tensor]], stream: torch.cuda.Stream) -> None:
         kept = [tensor.clone() for tensor in state()]

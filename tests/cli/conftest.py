@@ -10,6 +10,11 @@ from bench.cli.app import main
 from tests.cli.commands import ONE, RUN, finish, records, start
 
 NO_WORKER = "if __name__ == '__mp_main__': sys.exit('a worker')"
+# A second or two of every process, for a compiler that no run uses.
+NO_DYNAMO = """\
+import atexit
+atexit.register(lambda: 'torch._dynamo' in sys.modules and print('dynamo', file=sys.stderr))
+"""
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose table one process trained, one run after the other; for all tests, so not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "recipes").symlink_to(tiny)
-    code, out, err = finish(start(folder, *RUN, "--at-once", "1", everywhere=NO_WORKER))
+    code, out, err = finish(start(folder, *RUN, "--at-once", "1", everywhere=f"{NO_WORKER}\n{NO_DYNAMO}"))
     assert (code, err) == (0, "")
     assert "6 of 6 runs to train\n" in out
     return folder

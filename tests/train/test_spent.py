@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.counting import count
 from bench.graph import Run
@@ -35,6 +36,16 @@ def test_a_first_layer_needs_no_gradient_of_its_input(runs: dict[str, Run], macs
     whole, first = macs
     assert outcome.step_flops == 2 * (3 * whole - first)
     assert (outcome.answer_flops, outcome.cached) == (0.0, None)
+
+
+@pytest.mark.parametrize("row", ["vanilla", "kd", "dml"])
+def test_as_pytorch_counts(row: str, runs: dict[str, Run], tmp_path: Path):
+    training = Training(job(runs[row], tmp_path, precision="float32"))
+    training.begin(0, 1)
+    training.mode(training=True)
+    with FlopCounterMode(display=False) as theirs:
+        training.train_loop.run(1)
+    assert training.train_loop.flops(training.state) == theirs.get_total_flops() > 0
 
 
 def test_a_teacher_that_answers_in_every_step_is_part_of_it(
