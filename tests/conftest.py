@@ -3,7 +3,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,24 +26,32 @@ def data_root() -> Path:
     return folder
 
 
-@cache
-def _read_once(path: Path, shown: str) -> "Table":
-    from bench.recipe.reader import read_table
-
-    return read_table(path, shown)
+KINDS = ("METHODS", "SYNTHESISERS", "NETWORKS", "OPTIMIZERS", "QUANTISERS", "DECAYS", "SETS", "PLUGINS", "BROKEN")
+_TABLES: dict[tuple[object, ...], tuple["Table", list[object]]] = {}
 
 
 @pytest.fixture(autouse=True)
 def shipped_tables_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hundreds of tests begin with all shipped recipes: a process reads each of their files only once."""
-    from bench.recipe import library, reader
+    """Hundreds of tests begin with all shipped recipes: a process reads each of their files once.
+
+    But once more wherever anything of what reads them is another than before, as where a test adds to it.
+    """
+    from bench import nodes, registry, schema
+    from bench.recipe import blocks, checks, library, model, reader
 
     shipped = Path(__file__).parents[1] / "recipes"
 
     def read_table(path: Path, name: str) -> "Table":
         if not path.is_relative_to(shipped):
             return reader.read_table(path, name)
-        table = _read_once(path, name)
+        reading = [
+            value for module in (nodes, schema, blocks, checks, model, reader) for value in vars(module).values()
+        ]
+        reading += [value for kind in KINDS for value in getattr(registry, kind).values()]
+        key = (path, name, *map(id, reading))
+        if key not in _TABLES:
+            _TABLES[key] = reader.read_table(path, name), reading  # kept, so that no other thing has their place
+        table, _ = _TABLES[key]
         return replace(table, rows={**table.rows})
 
     monkeypatch.setattr(library, "read_table", read_table)
@@ -55,13 +62,12 @@ def registry_restored() -> Iterator[None]:
     """The registry of components as it was, afterwards: what plug-ins add is gone."""
     from bench import registry
 
-    kinds = ("METHODS", "SYNTHESISERS", "NETWORKS", "OPTIMIZERS", "QUANTISERS", "DECAYS", "SETS", "PLUGINS", "BROKEN")
-    before = {kind: dict(getattr(registry, kind)) for kind in kinds}
+    before = {kind: dict(getattr(registry, kind)) for kind in KINDS}
     loaded = set(registry._LOADED)
     try:
         yield
     finally:
-        for kind in kinds:
+        for kind in KINDS:
             getattr(registry, kind).clear()
             getattr(registry, kind).update(before[kind])
         registry._LOADED.clear()

@@ -72,24 +72,31 @@ def test_every_committed_record_is_found() -> None:
     assert [record["name"] for record in older if not RAISED.items() & record["versions"].items()] == []
 
 
+@pytest.fixture(scope="module")
+def before() -> dict[tuple[str, str], str]:
+    """The runs of the shipped recipes, as they are."""
+    return planned(REPO / "recipes")
+
+
 @pytest.mark.parametrize("where", STATED)
-def test_a_new_option_at_its_default_moves_no_key(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = planned(REPO / "recipes")
+def test_a_new_option_at_its_default_moves_no_key(
+    where: str, before: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     grow(monkeypatch, where)
     assert planned(REPO / "recipes") == before
 
 
 @pytest.mark.parametrize("where", STATED)
 def test_a_new_option_with_another_value_is_another_run(
-    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, before: dict[tuple[str, str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipes = Path(shutil.copytree(REPO / "recipes", tmp_path / "recipes"))
-    before = {key for key, _ in planned(recipes)}
     grow(monkeypatch, where)
     table = recipes / "zskd" / "table.yaml"
-    old, new = STATED[where]
-    assert old in table.read_text()
-    table.write_text(table.read_text().replace(old, new), encoding="utf-8")
+    says, would_say = STATED[where]
+    assert says in table.read_text()
+    table.write_text(table.read_text().replace(says, would_say), encoding="utf-8")
     after = {key for key, _ in planned(recipes)}
-    assert after - before
-    assert before - after
+    old = {key for key, _ in before}
+    assert after - old
+    assert old - after

@@ -86,7 +86,7 @@ def test_what_is_deployed_has_few_levels_and_the_logits_are_its_own(runs, tmp_pa
 @pytest.mark.parametrize("leaf", [None, torch.bfloat16])
 def test_a_resumed_run_is_bit_identical(runs, tmp_path, leaf, monkeypatch) -> None:
     monkeypatch.setattr(devices, "leaf_dtype", lambda reached, device: leaf)
-    more: dict[str, Any] = {"weights": (UNIFORM,), "precision": "bfloat16" if leaf else "float64"}
+    more: dict[str, Any] = {"weights": (UNIFORM,), "precision": "bfloat16" if leaf else "float32"}
     whole, done = train(job(runs["vanilla"], tmp_path / "whole", **more)), []
     with pytest.raises(Stopped):
         train(job(runs["vanilla"], tmp_path, **more), out_of_time=lambda seconds: bool(seconds) and not done.append(1))
