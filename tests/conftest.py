@@ -37,7 +37,7 @@ def shipped_tables_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     But once more wherever anything of what reads them is another than before, as where a test adds to it.
     """
     from bench import nodes, registry, schema
-    from bench.recipe import blocks, checks, library, model, reader
+    from bench.recipe import blocks, checks, library, model, reader, stages
 
     shipped = Path(__file__).parents[1] / "recipes"
 
@@ -45,7 +45,9 @@ def shipped_tables_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         if not path.is_relative_to(shipped):
             return reader.read_table(path, name)
         reading = [
-            value for module in (nodes, schema, blocks, checks, model, reader) for value in vars(module).values()
+            value
+            for module in (nodes, schema, blocks, checks, model, reader, stages)
+            for value in vars(module).values()
         ]
         reading += [value for kind in KINDS for value in getattr(registry, kind).values()]
         key = (path, name, *map(id, reading))

@@ -10,7 +10,7 @@ import pytest
 
 from bench import recipe, registry
 from bench.graph import plan
-from bench.recipe import reader
+from bench.recipe import stages
 from bench.recipe.model import STAGE_KEYS
 from bench.schema import NonNegativeInt
 
@@ -43,7 +43,7 @@ def grow(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
         for name, kind in list(getattr(registry, where).items()):
             monkeypatch.setitem(getattr(registry, where), name, grown(kind))
     else:
-        monkeypatch.setattr(reader, where, grown(getattr(reader, where)))
+        monkeypatch.setattr(stages, where, grown(getattr(stages, where)))
         if where == "Stage":
             monkeypatch.setitem(STAGE_KEYS, "later", "later")
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from bench.errors import RecipeError
 from bench.quantisers import Ternary
 from bench.recipe import Cell, Ref, Subset, Table
-from bench.recipe.reader import digest_of, read_table
+from bench.recipe.reader import read_table
+from bench.recipe.stages import digest_of
 from bench.schedules import Cosine, Steps
 from tests.handmade import SMALL, changed, write
 
