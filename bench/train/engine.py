@@ -67,6 +67,7 @@ class Training:
 
     def __init__(self, job: Job) -> None:
         self.job, stage, self.dtype = job, job.stage, devices.weights_dtype(job.precision)
+        devices.keep_freed_memory(job.device)
         for module in (*job.networks, *job.teachers, job.parts):
             module.to(job.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for teacher in job.teachers:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from bench.recipe import Data
 from bench.rng import generator
-from bench.train.device import upload_
+from bench.train.device import free_memory, upload_
 
-# Bytes that a set may take where it is normalised once, and not in every step.
-MOST_NORMALISED = 2**29
+# Bytes that a set may take where it is normalised once, and not in every step; and their share of the free memory:
+# eight processes side by side leave half of it.
+MOST_NORMALISED, MEMORY_SHARE = 2**30, 1 / 16
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class DeviceLoader:
             # (2N, ...), the mirrored ones last: the crop of a mirrored image is one gather too.
             self.padded = torch.cat([self.padded, self.padded.flip(2)])
             self.maps = None if self.maps is None else torch.cat([self.maps, self.maps.flip(2)])
-        elif not self.augments and self.padded.numel() * dtype.itemsize <= MOST_NORMALISED:
+        elif not self.augments and _is_small(self.padded.numel() * dtype.itemsize, device):
             self.padded = self._normalised(self.padded.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         nothing = np.zeros(len(labels), dtype=np.int64)
         self.begin_epoch(EpochRandomness(np.arange(len(labels)), nothing, nothing, nothing.astype(np.bool_)))
@@ -134,6 +135,11 @@ class DeviceLoader:
         if images.dtype == torch.uint8:
             return normalise(images, self.mean, self.std, self.dtype)
         return images.to(self.dtype)
+
+
+def _is_small(size: int, device: torch.device) -> bool:
+    """Whether so many bytes can be spared."""
+    return size <= min(MOST_NORMALISED, MEMORY_SHARE * free_memory(device))
 
 
 def pad(images: Tensor, padding: int, mode: Literal["constant", "reflect"]) -> Tensor:

@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -182,3 +185,50 @@ def test_weights_rounded_once_are_those_that_autocast_rounds_each_time() -> None
     assert (network[0].weight.dtype, network[1].weight.dtype) == (torch.bfloat16, torch.float32)
     device.cast_frozen_(network.float(), "float32")
     assert network[0].weight.dtype == torch.float32
+
+
+FAULTS = """
+import resource, torch
+from bench.train.device import keep_freed_memory
+keep_freed_memory(torch.device("cpu"))
+step = lambda: [torch.empty(2**20).fill_(1.0) for _ in range(16)]  # 64 MiB, all freed at the end
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is that of another library")
+def test_memory_that_a_step_frees_is_there_for_the_next() -> None:
+    # Up to 80,000 without: it depends on what lies at the end of the heap by chance.
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100
+
+
+class Library:
+    """A C library that is asked for some of its options."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def mallopt(self, option: int, value: int) -> int:
+        self.asked.append((option, value))
+        return 1
+
+
+@pytest.mark.parametrize(("name", "asked"), [("cpu", [(-3, 2**26), (-1, 2**29)]), ("cuda", [])])
+def test_only_on_a_cpu_is_malloc_told_so(
+    name: str, asked: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library()
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    device.keep_freed_memory.__wrapped__(torch.device(name))
+    assert library.asked == asked
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    device.keep_freed_memory.__wrapped__(CPU)

@@ -44,11 +44,14 @@ def test_augmentation_is_torchvisions(mode, mirrored, size, channels, padding):
         assert torch.equal(shown, reference.normalize(image, mean, std))
 
 
+@pytest.mark.parametrize("limit", ["MOST_NORMALISED", "free_memory"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_normalised_once_or_in_every_step_is_the_same(dtype, monkeypatch):
+def test_normalised_once_or_in_every_step_is_the_same(dtype, limit, monkeypatch):
     images, chosen = random_images(6, 28, 28, 1), torch.tensor([5, 0, 2])
     once = loader_of(images, dtype=dtype)
-    monkeypatch.setattr("bench.train.loader.MOST_NORMALISED", once.padded.numel() * dtype.itemsize - 1)
+    size = once.padded.numel() * dtype.itemsize
+    less = {"MOST_NORMALISED": size - 1, "free_memory": lambda device: 16 * size - 1}
+    monkeypatch.setattr(f"bench.train.loader.{limit}", less[limit])
     each = loader_of(images, dtype=dtype)
     assert (once.padded.dtype, each.padded.dtype) == (dtype, torch.uint8)
     both = [loader.batch(chosen) for loader in (once, each)]
