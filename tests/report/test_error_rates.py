@@ -1,7 +1,7 @@
-"""How often each rule is wrong, by simulation: tables of which the truth is known, judged by the code itself.
+"""How often each rule is wrong, by simulation: 20,000 tables of which the truth is known, judged by the code itself.
 
 Two rates of every rule: how often a true value is called *not reproduced* (a false alarm), and how often one that is
-off, or a gain that is none, passes. The percentages are those of 20,000 tables, which the documentation gives.
+off, or a gain that is none, passes. Percentages; one standard error of the simulation is at most 0.35.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from bench.recipe import Cell
 from bench.report.inference import holm, nested
 from bench.report.verdict import SIGNIFICANCE, Verdict, claim, judge
 
-TRIALS = 5_000
+TRIALS = 20_000
 ALONE = (1, 1, 1, 1, 1)
 ONE_SOURCE = (5,)
 # Spreads of a source and of a net that add up to 0.25, from none to nearly all of it the source's.
@@ -57,11 +57,6 @@ def percent(verdicts: Iterator[Verdict]) -> dict[str, float]:
     }
 
 
-def near(percentage: float) -> object:
-    """Within three standard errors of the simulation, and what rounding takes."""
-    return pytest.approx(percentage, abs=3 * np.sqrt(percentage * (100 - percentage) / TRIALS) + 0.1)
-
-
 @cache
 def judged(
     sizes: tuple[int, ...], source: float, net: float, off: float = 0.0, margin: float = 0.5, nets: int = 1
@@ -79,14 +74,14 @@ def judged(
 def test_independent_runs(seeds: int, alarms: float, success: float, found: float) -> None:
     """Spread 0.25, margin 0.5, one published run: the percentages that the documentation promises."""
     true, off = judged((1,) * seeds, 0.0, 0.25), judged((1,) * seeds, 0.0, 0.25, off=1.0)
-    assert true["not reproduced"] == near(alarms)
-    assert true["success"] == near(success)
-    assert off["not reproduced"] == near(found)
+    assert true["not reproduced"] == pytest.approx(alarms, abs=0.6)
+    assert true["success"] == pytest.approx(success, abs=1.5)
+    assert off["not reproduced"] == pytest.approx(found, abs=1.5)
 
 
 def test_a_value_at_the_margin_is_seldom_called_reproduced() -> None:
     """Two one-sided tests at 5 %: however narrow the spread."""
-    assert judged(ALONE, 0.0, 0.05, off=0.5)["reproduced"] == near(5)
+    assert judged(ALONE, 0.0, 0.05, off=0.5)["reproduced"] == pytest.approx(5, abs=0.6)
     assert judged(ALONE, 0.0, 0.25, off=0.5)["reproduced"] < 5
 
 
@@ -122,7 +117,7 @@ def test_a_published_mean_of_nets_that_share_a_source() -> None:
     """Three nets of one first stage (0.3 of it, 0.1 of a net): Welch's test is wrong in a quarter of all tables."""
     cells = published_mean(3, 0.3, 0.1)
     welch = percent(judge(*both, 0.5) for both in zip(drawn(ONE_SOURCE, 0.3, 0.1), cells, strict=True))
-    assert welch["not reproduced"] == near(24.7)
+    assert welch["not reproduced"] == pytest.approx(24.7, abs=1)
     for sizes in (ALONE, (3, 1, 1)):
         for source, net in [(0.3, 0.1), MIXES[0]]:
             true = judged(sizes, source, net, nets=3)
@@ -146,7 +141,7 @@ def test_the_power_that_is_printed_is_that() -> None:
         assert one.detectable is not None
         assert one.se
         off = float(one.detectable / one.se * 0.25 * np.sqrt(1 + 1 / len(sizes)))
-        assert judged(sizes, 0.0, 0.25, off=off)["beyond h95"] == near(80)
+        assert judged(sizes, 0.0, 0.25, off=off)["beyond h95"] == pytest.approx(80, abs=1.5)
 
 
 def test_looking_again_after_each_seed() -> None:
@@ -157,8 +152,8 @@ def test_looking_again_after_each_seed() -> None:
         for runs, cell in zip(drawn(ALONE, 0, 0.25), cells, strict=True)
     ]
     last, any_look = (100 * float(np.mean(alarms)) for alarms in ([seen[-1] for seen in looks], [*map(any, looks)]))
-    assert last == near(2.5)
-    assert any_look == near(4.4)
+    assert last == pytest.approx(2.5, abs=0.6)
+    assert any_look == pytest.approx(4.4, abs=0.6)
 
 
 @pytest.mark.parametrize("cells", [6, 20])
@@ -168,8 +163,8 @@ def test_many_cells(cells: int) -> None:
     p = draws.uniform(size=(TRIALS, cells))
     plain = 100 * float(np.mean(p.min(axis=1) < SIGNIFICANCE))
     corrected = 100 * float(np.mean([min(holm(table)) < SIGNIFICANCE for table in p.tolist()]))
-    assert plain == near(100 * (1 - (1 - SIGNIFICANCE) ** cells))
-    assert corrected == near(5)
+    assert plain == pytest.approx(100 * (1 - (1 - SIGNIFICANCE) ** cells), abs=1)
+    assert corrected == pytest.approx(5, abs=0.6)
 
 
 def test_p_values_are_uniform_where_the_published_value_is_true() -> None:
@@ -197,7 +192,7 @@ def test_claims(source: float, net: float) -> None:
         )
         return percent(verdicts)["holds"]
 
-    assert holding(ALONE) == near(5)
+    assert holding(ALONE) == pytest.approx(5, abs=0.6)
     assert 3.5 < holding((3, 1, 1)) < 6.5
     if source > 0.1:
         assert holding(ONE_SOURCE) > 8

@@ -14,7 +14,7 @@ from tests.torture.reference import Reference, make_reference
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, limits and /proc are those of Linux")
 
 ATTEMPTS = {named(driver, attempt): attempt for driver in DRIVERS for attempt in attempts(driver)}
-FEW = {"concurrency: sixteen processes": 1, "fuzz: recipes": 6, "hostile: files": 6, "disk: faults": 4}
+FEW = {"concurrency: sixteen processes": 1, "fuzz: recipes": 10, "hostile: files": 10, "disk: faults": 4}
 
 
 @pytest.fixture(scope="module")
