@@ -46,10 +46,10 @@ def shipped_tables_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
             return reader.read_table(path, name)
         reading = [
             value
-            for module in (nodes, schema, blocks, checks, model, reader, stages)
+            for module in (nodes, schema, registry, blocks, checks, model, reader, stages)
             for value in vars(module).values()
         ]
-        reading += [value for kind in KINDS for value in getattr(registry, kind).values()]
+        reading += [value for kind in ("METRICS", *KINDS) for value in getattr(registry, kind).values()]
         key = (path, name, *map(id, reading))
         if key not in _TABLES:
             _TABLES[key] = reader.read_table(path, name), reading  # kept, so that no other thing has their place

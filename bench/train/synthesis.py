@@ -12,7 +12,7 @@ from bench.methods.base import Synthesiser
 from bench.recipe import Stage
 from bench.record import ImagesEntry, SynthesisEntry
 from bench.rng import generator
-from bench.train import artifacts, checkpoint
+from bench.train import artifacts, checkpoint, updates
 from bench.train import device as devices
 from bench.train.engine import CHECKPOINT_SECONDS
 from bench.train.progress import Coroutine, Progress, Stopped
@@ -61,6 +61,7 @@ def synthesise(
 class _Work:
     def __init__(self, job: Synthesis) -> None:
         self.job, method = job, job.method
+        devices.keep_freed_memory(job.device)
         self.dtype = devices.weights_dtype(job.precision)
         self.teacher = job.teacher.to(job.device, self.dtype).eval().requires_grad_(False)
         weights = job.teacher.get_parameter("linear.weight").detach().double().cpu().numpy()  # (C, D)
@@ -97,9 +98,7 @@ class _Work:
         optimizer = self.job.stage.optimizer.build([images], lr)
         for step, rate in enumerate(self.rates, 1):
             lr.fill_(float(rate))
-            optimizer.zero_grad(set_to_none=True)
-            self._losses(images, target)[0].sum().backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            updates.step(optimizer, self._losses(images, target)[0].sum())
             progress.step(self.done + 1, step, len(self.rates))
             if out_of_time(0.0):
                 self.save()  # the batches that are whole

@@ -25,7 +25,7 @@ def sequential(
     first = [forward(network) for network in networks]
     outputs = [*first]
     for k, (network, optimizer) in enumerate(zip(networks, optimizers, strict=True)):
-        _step(optimizer, loss(k, _peers_detached(outputs, k)))
+        step(optimizer, loss(k, _peers_detached(outputs, k)))
         if k + 1 < len(networks):
             with torch.no_grad(), untouched_statistics(network):
                 outputs[k] = forward(network)
@@ -39,7 +39,7 @@ def simultaneous(
     outputs = [forward(network) for network in networks]
     losses = [loss(k, _peers_detached(outputs, k)) for k in range(len(networks))]
     for optimizer, own in zip(optimizers, losses, strict=True):
-        _step(optimizer, own)
+        step(optimizer, own)
     return outputs
 
 
@@ -80,7 +80,8 @@ def _detached(output: Output) -> Output:
     return Output(output.logits.detach(), {name: feature.detach() for name, feature in output.features.items()})
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Update what an optimiser has by the gradient of a scalar."""
     _forget_gradients(optimizer)
     _backward(loss)
     optimizer.step()
